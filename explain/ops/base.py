@@ -1,0 +1,358 @@
+"""The contract of an operation: everything that is known about one op stands in one block.
+
+An op brings two independent witnesses of its derivative. ``vjp`` is numeric and is what the tape runs; ``formula`` is
+the mathematics of one output entry, and sympy derives Jacobians from it alone. Neither is ever generated from the
+other: the check on every page compares them.
+
+Signatures mirror each other. With inputs ``a, b`` (tensors are positional) and options (keyword-only)::
+
+    forward(a, b, *, dim=None)                  numpy arrays in, numpy array out
+    vjp(xp, needs, g, y, a, b, *, dim=None)     one cotangent per input, None or False where ``needs`` is False
+    formula(s, out, a, b, *, dim=None)          one entry of y at the index tuple ``out``
+
+``xp`` is an op namespace: over arrays in an ordinary backward, over the tape under ``create_graph=True``, so the same
+rule can be differentiated again. ``s`` is the symbolic namespace that calculus passes in; this layer never sees sympy.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+import numpy as np
+
+Array = np.ndarray
+Shape = tuple[int, ...]
+Options = Mapping[str, Any]
+
+NO_OPTIONS: dict[str, Any] = {}
+ARGUMENT_ALIASES = {"axis": "dim", "keepdims": "keepdim"}
+TENSOR_ALIASES = ("input", "other")
+
+
+class NoMatch(TypeError):
+    """These arguments do not fit this op's signature; another op of the same torch name may take them."""
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Inputs on which an op is tried by the generic test and shown on its own page.
+
+    ``inputs``: per input a shape (random float64 entries are drawn) or an array (taken as it is).
+    ``options``: the op's keyword options.
+    """
+
+    inputs: tuple[Shape | Array, ...]
+    options: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Unsaved:
+    """Stands for an input whose values the vjp does not use: shape and dtype only, any arithmetic on it fails."""
+
+    shape: Shape
+    dtype: np.dtype
+
+    @property
+    def ndim(self) -> int:
+        """The number of axes."""
+        return len(self.shape)
+
+
+class Op:
+    """One differentiable (or deliberately not differentiable) operation. See the module's docstring for the methods."""
+
+    name: str = ""
+    functions: tuple[str, ...] = ()  # names under torch., nn.functional and in expressions
+    methods: tuple[str, ...] = ()  # names on a tensor
+    attributes: tuple[str, ...] = ()  # names on a tensor that are read, not called
+    operator: str = ""  # the Python operator, where there is one
+    backward_name: str = ""  # torch's grad_fn name, see grad_fn()
+    kind: str = ""  # elementwise, contraction, reduction, normalisation, loss, index, differential, choice
+    rule: str = ""  # key of the sentence that says why; the kind's own sentence if empty
+    promotion: str = "keep"  # keep | common | float | match: what the tape does to input dtypes
+    uses: tuple[str, ...] = ()  # per input: names of the values its cotangent needs ("a b y"; y is the output)
+    broadcasts: bool = False  # cotangents come in the output's shape and are summed to the input's
+    outputs: int = 1  # how many tensors forward returns
+    differentiable: bool = True
+    reads_values: tuple[int, ...] = ()  # inputs that must stay integers or masks (indices, class targets)
+    special: ClassVar[Mapping[str, Callable[..., Any]]] = {}  # kink | tie | pole -> mask(*inputs, **options)
+    samples: tuple[Sample, ...] = ()
+    domain: tuple[float, float] = (-2.0, 2.0)  # where the samples' random entries are drawn
+
+    forward: Callable[..., Any]
+    vjp: Callable[..., Any]
+    formula: Callable[..., Any]
+
+    def __init__(self) -> None:
+        self.tensor_names, self.variadic, self.option_defaults = _read_signature(self.forward)
+        self.saved_slots = tuple(frozenset(use.split()) for use in self.uses)
+        self._refuse_incomplete()
+
+    def bind(self, *args: Any, **kwargs: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """Sort a torch-like call into (tensor inputs, options). Raises NoMatch if it does not fit."""
+        if self.variadic:
+            if kwargs.keys() - self.option_defaults.keys():
+                raise NoMatch(self._unexpected(kwargs))
+            return args, kwargs
+        given: dict[str, Any] = {}
+        names = [*self.tensor_names, *self.option_defaults]
+        if len(args) > len(names):
+            raise NoMatch(f"{self.name}() takes at most {len(names)} arguments, got {len(args)}")
+        given.update(zip(names, args, strict=False))
+        for key, value in kwargs.items():
+            name = ARGUMENT_ALIASES.get(key, key)
+            if name in TENSOR_ALIASES[: len(self.tensor_names)] and name not in names:
+                name = self.tensor_names[TENSOR_ALIASES.index(name)]
+            if name not in names or name in given:
+                raise NoMatch(self._unexpected({key: value}))
+            given[name] = value
+        missing = [name for name in names if name not in given and self.option_defaults.get(name) is REQUIRED]
+        missing += [name for name in self.tensor_names if name not in given]
+        if missing:
+            raise NoMatch(f"{self.name}() needs {', '.join(missing)}")
+        tensors = tuple(given.pop(name) for name in self.tensor_names)
+        return tensors, given
+
+    def _unexpected(self, kwargs: Iterable[str]) -> str:
+        known = ", ".join(self.option_defaults) or "no options"
+        return f"{self.name}() has no option {', '.join(map(repr, kwargs))}; it takes: {known}"
+
+    def complete(self, options: Options) -> dict[str, Any]:
+        """Options with the defaults filled in."""
+        return {**{k: v for k, v in self.option_defaults.items() if v is not REQUIRED}, **options}
+
+    def grad_fn(self, shapes: tuple[Shape | None, ...], options: Options) -> str:
+        """Torch's name for the backward node, for inputs of these shapes (None: a Python number)."""
+        return self.backward_name
+
+    def shape_error(self, shapes: tuple[Shape, ...], options: Options) -> Exception | None:
+        """PyTorch's error for inputs of shapes that do not fit, or None if the shapes are not the fault."""
+        return broadcast_error(shapes) if self.broadcasts else None
+
+    def given(self, y: Any, *ins: Array, **options: Any) -> dict[str, Array]:
+        """Integer arrays that the formula refers to (positions that were picked); empty for most ops."""
+        return {}
+
+    def saves(self, needs: tuple[bool, ...]) -> frozenset[str]:
+        """Names of the values that the vjp reads when the inputs in ``needs`` want a cotangent."""
+        out: set[str] = set()
+        for need, names in zip(needs, self.saved_slots, strict=False):
+            if need:
+                out |= names
+        return frozenset(out)
+
+    def _refuse_incomplete(self) -> None:
+        wanted = ["name", "kind", "samples"]
+        if self.differentiable:
+            wanted += ["vjp", "backward_name"]
+            if not (hasattr(self, "formula") or hasattr(self, "differential")):
+                wanted.append("formula")
+        missing = [name for name in wanted if not getattr(self, name, None)]
+        if missing:
+            raise TypeError(f"op {self.name or type(self).__name__!r} is incomplete: no {', '.join(missing)}")
+        if self.differentiable and not self.variadic and len(self.uses) != len(self.tensor_names):
+            raise TypeError(f"op {self.name!r}: uses needs one entry per input {self.tensor_names}")
+
+
+class _Required:
+    def __repr__(self) -> str:
+        return "required"
+
+
+REQUIRED: Any = _Required()
+"""Default of an option that a call must give."""
+
+
+def _read_signature(function: Callable[..., Any]) -> tuple[tuple[str, ...], bool, dict[str, Any]]:
+    if isinstance(function, np.ufunc):
+        return ("a", "b", "c")[: function.nin] if function.nin > 1 else ("x",), False, {}
+    tensors: list[str] = []
+    options: dict[str, Any] = {}
+    variadic = False
+    for parameter in inspect.signature(function).parameters.values():
+        if parameter.kind is parameter.VAR_POSITIONAL:
+            variadic = True
+        elif parameter.kind is parameter.KEYWORD_ONLY:
+            options[parameter.name] = REQUIRED if parameter.default is parameter.empty else parameter.default
+        else:
+            tensors.append(parameter.name)
+    return tuple(tensors), variadic, options
+
+
+REGISTRY: dict[str, Op] = {}
+FUNCTIONS: dict[str, tuple[Op, ...]] = {}
+METHODS: dict[str, tuple[Op, ...]] = {}
+ATTRIBUTES: dict[str, Op] = {}
+
+
+def register(op: Op) -> Op:
+    """Put an op into the library under its own name and torch's names. Raises TypeError on a name taken twice."""
+    if op.name in REGISTRY:
+        raise TypeError(f"two ops are called {op.name!r}")
+    REGISTRY[op.name] = op
+    for table, names in ((FUNCTIONS, op.functions), (METHODS, op.methods)):
+        for name in names:
+            table[name] = (*table.get(name, ()), op)
+    for name in op.attributes:
+        ATTRIBUTES[name] = op
+    return op
+
+
+def block(cls: type[Op]) -> Op:
+    """Class decorator: the block becomes the one instance that is registered."""
+    return register(cls())
+
+
+def resolve(table: Mapping[str, tuple[Op, ...]], name: str, *args: Any, **kwargs: Any) -> tuple[Op, tuple, dict]:
+    """The first op of this torch name that takes the arguments, bound: (op, inputs, options). Raises NoMatch."""
+    fault: NoMatch | None = None
+    for op in table[name]:
+        try:
+            return (op, *op.bind(*args, **kwargs))
+        except NoMatch as error:
+            fault = fault or error
+    assert fault is not None
+    raise fault
+
+
+class NumericNamespace:
+    """``xp`` over numpy arrays: ``xp.tanh(a)`` runs the op's forward, with its own keyword options."""
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        try:
+            function = REGISTRY[name].forward
+        except KeyError:
+            raise AttributeError(f"no op is called {name!r}") from None
+        setattr(self, name, function)
+        return function
+
+
+NUMERIC = NumericNamespace()
+
+
+class Elementwise(Op):
+    """An op that works entry by entry, with broadcasting: built by ``elementwise``."""
+
+    kind = "elementwise"
+    promotion = "common"
+    broadcasts = True
+    definition: Callable[..., Any] | None = None
+    slopes: tuple[Callable[..., Any], ...] = ()
+    latex: str = ""
+
+    grad_fn_of: Callable[..., str] | None = None
+
+    def __init__(self, **fields: Any) -> None:
+        for key, value in fields.items():
+            setattr(self, key, value)
+        super().__init__()
+
+    def grad_fn(self, shapes: tuple[Shape | None, ...], options: Options) -> str:
+        """Torch's name for the backward node; a few depend on which operand is a Python number."""
+        return self.grad_fn_of(shapes, options) if self.grad_fn_of else self.backward_name
+
+
+def elementwise(
+    name: str,
+    forward: Callable[..., Any],
+    vjp: Callable[..., Any] | tuple[Callable[..., Any], ...] = (),
+    *,
+    formula: Callable[..., Any] | None = None,
+    definition: Callable[..., Any] | None = None,
+    slopes: Callable[..., Any] | tuple[Callable[..., Any], ...] = (),
+    uses: str | tuple[str, ...] = "",
+    grad_fn: str = "",
+    **fields: Any,
+) -> Op:
+    """Declare an entrywise op, y = f(a, b, …) with broadcasting.
+
+    ``vjp``: one function ``(xp, g, y, *ins)`` per input. ``uses``: per input, the values that function reads.
+    The mathematics is either ``formula(s, *entries)``, for what is plain arithmetic, or the op becomes a function
+    symbol of its own name, with ``definition(s, *entries)`` (left out for functions that sympy knows) and, in the
+    language of its output, ``slopes``: one ``(s, y, *entries)`` per input, each compared with the derivative of the
+    definition before it is first used.
+    """
+    vjps = vjp if isinstance(vjp, tuple) else (vjp,)
+    count = max(1, len(vjps))
+
+    def all_vjps(xp: Any, needs: tuple[bool, ...], g: Any, y: Any, *ins: Any, **options: Any) -> tuple[Any, ...]:
+        return tuple(need and rule(xp, g, y, *ins, **options) for need, rule in zip(needs, vjps, strict=True))
+
+    def one_vjp(xp: Any, needs: tuple[bool, ...], g: Any, y: Any, x: Any, **options: Any) -> tuple[Any, ...]:
+        return (vjps[0](xp, g, y, x, **options),)
+
+    def entry(s: Any, out: tuple[Any, ...], *ins: Any, **options: Any) -> Any:
+        entries = [operand.at(out) for operand in ins]
+        return formula(s, *entries, **options) if formula else s.function(name, *entries, **options)
+
+    fields.setdefault("samples", _elementwise_samples(count))
+    op = Elementwise(
+        name=name,
+        forward=forward,
+        vjp=one_vjp if count == 1 else all_vjps,
+        formula=entry,
+        definition=definition,
+        slopes=slopes if isinstance(slopes, tuple) else (slopes,),
+        uses=uses if isinstance(uses, tuple) else (uses,) * count,
+        backward_name=grad_fn or f"{name.capitalize()}Backward0",
+        **fields,
+    )
+    return register(op)
+
+
+def _elementwise_samples(count: int) -> tuple[Sample, ...]:
+    if count == 1:
+        return (Sample(((2, 3),)), Sample(((),)), Sample(((0, 2),)))
+    pairs = [((2, 3), (2, 3)), ((2, 3), (3,)), ((2, 1), (1, 3)), ((), (2,)), ((2, 3), ()), ((1,), (2, 2)), ((0, 3), (3,))]
+    return tuple(Sample(pair + pair[:1] * (count - 2)) for pair in pairs)
+
+
+def broadcast_error(shapes: tuple[Shape, ...]) -> Exception | None:
+    """PyTorch's error for shapes that do not broadcast, or None if they do."""
+    result: Shape = ()
+    for shape in shapes:
+        rank = max(len(result), len(shape))
+        a, b = (1,) * (rank - len(result)) + result, (1,) * (rank - len(shape)) + shape
+        for axis in reversed(range(rank)):
+            if a[axis] != b[axis] and 1 not in (a[axis], b[axis]):
+                return RuntimeError(
+                    f"The size of tensor a ({a[axis]}) must match the size of tensor b ({b[axis]}) "
+                    f"at non-singleton dimension {axis}"
+                )
+        result = tuple(q if p == 1 else p for p, q in zip(a, b, strict=True))
+    return None
+
+
+def numpy_dtype(t: Any) -> np.dtype:
+    """The numpy dtype of an array or a tensor."""
+    return getattr(t.dtype, "numpy", t.dtype)
+
+
+def plain_array(t: Any) -> Array:
+    """The values of an array or a tensor (an index, a mask, a class target) as an array."""
+    return np.asarray(t.data if hasattr(t, "version") else t)
+
+
+def axes(dim: int | Iterable[int] | None, ndim: int) -> tuple[int, ...]:
+    """Normalise ``dim``: all axes for None or (), else sorted and counted from 0.
+
+    Raises PyTorch's IndexError out of range and its RuntimeError for an axis named twice.
+    """
+    if dim is None:
+        return tuple(range(ndim))
+    wanted = (dim,) if isinstance(dim, (int, np.integer)) else tuple(dim)
+    if not wanted:
+        return tuple(range(ndim))
+    low, high = (-ndim, ndim - 1) if ndim else (-1, 0)
+    found: list[int] = []
+    for d in wanted:
+        if not low <= d <= high:
+            raise IndexError(f"Dimension out of range (expected to be in range of [{low}, {high}], but got {d})")
+        axis = d % ndim if ndim else 0
+        if axis in found:
+            raise RuntimeError(f"dim {axis} appears multiple times in the list of dims")
+        found.append(axis)
+    return tuple(sorted(found)) if ndim else ()

@@ -1,0 +1,188 @@
+"""Operations on truth values and dtypes: comparisons, a choice by a condition, casts. Gradients flow through values only."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from explain.ops.base import Elementwise, Op, Options, Sample, Shape, block, numpy_dtype, register
+
+PAIRS = (Sample(((2, 3), (3,))),)
+
+
+def _comparison(name: str, sign: str, forward: Callable[..., Any], function: str) -> Op:
+    return register(
+        Elementwise(
+            name=name, operator=sign, forward=forward, differentiable=False, functions=(function,), methods=(function,),
+            samples=PAIRS, kind="constant",
+        )  # fmt: skip
+    )
+
+
+_comparison("equal", "==", np.equal, "eq")
+_comparison("not_equal", "!=", np.not_equal, "ne")
+_comparison("less", "<", np.less, "lt")
+_comparison("less_equal", "<=", np.less_equal, "le")
+_comparison("greater", ">", np.greater, "gt")
+_comparison("greater_equal", ">=", np.greater_equal, "ge")
+register(
+    Elementwise(
+        name="logical_and", forward=np.logical_and, differentiable=False, functions=("logical_and",), operator="&",
+        samples=PAIRS, kind="constant",
+    )  # fmt: skip
+)
+
+
+@block
+class Where(Op):
+    """Entry by entry a or b, chosen by a condition."""
+
+    name = "where"
+    functions = ("where",)
+    backward_name = "WhereBackward0"
+    kind = "elementwise"
+    rule = "where"
+    promotion = "common_tail"  # the condition keeps its own dtype
+    broadcasts = True
+    reads_values = (0,)
+    uses = ("", "condition", "condition")
+    samples = (
+        Sample((np.array([[True, False, True], [False, False, True]]), (2, 3), (2, 3))),
+        Sample((np.array([True, False, True]), (2, 3), ())),
+    )
+
+    def forward(self, condition: Any, a: Any, b: Any) -> Any:
+        if condition.dtype.kind != "b":
+            raise RuntimeError(
+                f"where expected condition to be a boolean tensor, but got a tensor with dtype {_word(condition.dtype)}"
+            )
+        return np.where(condition, a, b)[()]
+
+    def vjp(self, xp: Any, needs: tuple[bool, ...], g: Any, y: Any, condition: Any, a: Any, b: Any) -> tuple[Any, ...]:
+        return None, needs[1] and xp.where(condition, g, 0.0), needs[2] and xp.where(condition, 0.0, g)
+
+    def formula(self, s: Any, out: tuple[Any, ...], condition: Any, a: Any, b: Any) -> Any:
+        return s.where(s.holds(condition.at(out)), a.at(out), b.at(out))
+
+
+def _word(dtype: np.dtype) -> str:
+    return {"f4": "Float", "f8": "Double", "i8": "Long", "i4": "Int"}.get(dtype.str[1:], dtype.name)
+
+
+@block
+class To(Op):
+    """The same values in another dtype; the gradient is cast back."""
+
+    name = "to"
+    kind = "elementwise"
+    rule = "cast"
+    backward_name = "ToCopyBackward0"
+    uses = ("",)
+    samples = (Sample(((2, 3),), {"dtype": np.dtype(np.float64)}),)
+
+    def forward(self, x: Any, *, dtype: np.dtype) -> Any:
+        return x.astype(dtype)
+
+    def vjp(self, xp: Any, needs: tuple[bool, ...], g: Any, y: Any, x: Any, *, dtype: np.dtype) -> tuple[Any, ...]:
+        return (xp.to(g, dtype=numpy_dtype(x)),)
+
+    def formula(self, s: Any, out: tuple[Any, ...], x: Any, *, dtype: np.dtype) -> Any:
+        return x[out]
+
+
+@block
+class Clone(Op):
+    """A copy."""
+
+    name = "clone"
+    functions = ("clone",)
+    methods = ("clone",)
+    kind = "elementwise"
+    rule = "copy"
+    backward_name = "CloneBackward0"
+    uses = ("",)
+    samples = (Sample(((2, 3),)),)
+
+    def forward(self, x: Any) -> Any:
+        return x.copy()
+
+    def vjp(self, xp: Any, needs: tuple[bool, ...], g: Any, y: Any, x: Any) -> tuple[Any, ...]:
+        return (g,)
+
+    def formula(self, s: Any, out: tuple[Any, ...], x: Any) -> Any:
+        return x[out]
+
+
+@block
+class SumTo(Op):
+    """Undo a broadcast: entries that were copies of one entry are added. The transpose of ``expand``."""
+
+    name = "sum_to"
+    kind = "reduction"
+    rule = "sum"
+    backward_name = "SumBackward1"
+    uses = ("",)
+    samples = (Sample(((2, 3),), {"shape": (3,)}), Sample(((2, 3),), {"shape": (2, 1)}), Sample(((2, 3),), {"shape": ()}))
+
+    def forward(self, x: Any, *, shape: Shape) -> Any:
+        extra = x.ndim - len(shape)
+        over = tuple(range(extra)) + tuple(k + extra for k, n in enumerate(shape) if n == 1 and x.shape[k + extra] != 1)
+        total = np.add.reduce(x, axis=over, keepdims=True) if over else x
+        return total.reshape(shape)[()]
+
+    def vjp(self, xp: Any, needs: tuple[bool, ...], g: Any, y: Any, x: Any, *, shape: Shape) -> tuple[Any, ...]:
+        return (xp.expand(g, shape=x.shape),)
+
+    def formula(self, s: Any, out: tuple[Any, ...], x: Any, *, shape: Shape) -> Any:
+        extra = x.ndim - len(shape)
+        place = [s.index(size) for size in x.shape[:extra]]
+        bound = list(place)
+        for axis, index in enumerate(out):
+            if shape[axis] == 1 and x.numbers[axis + extra] != 1:
+                place.append(s.index(x.shape[axis + extra]))
+                bound.append(place[-1])
+            else:
+                place.append(index)
+        return s.total(x[tuple(place)], *bound)
+
+
+@block
+class Expand(Op):
+    """Axes of size 1 (and missing leading ones) repeated. The transpose of ``sum_to``."""
+
+    name = "expand"
+    methods = ("expand", "broadcast_to")
+    kind = "index"
+    rule = "expand"
+    backward_name = "ExpandBackward0"
+    uses = ("",)
+    samples = (Sample(((2, 1),), {"shape": (2, 3)}), Sample(((3,),), {"shape": (2, 3)}), Sample(((),), {"shape": (2,)}))
+
+    def bind(self, *args: Any, **kwargs: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        x, *sizes = args
+        wanted = tuple(sizes[0]) if sizes and isinstance(sizes[0], tuple | list) else tuple(sizes)
+        own = (1,) * (len(wanted) - x.ndim) + tuple(x.shape)
+        return (x,), {"shape": tuple(n if w == -1 else w for w, n in zip(wanted, own, strict=True))}
+
+    def forward(self, x: Any, *, shape: Shape) -> Any:
+        return np.broadcast_to(x, shape)
+
+    def shape_error(self, shapes: tuple[Shape, ...], options: Options) -> Exception | None:
+        (source,), target = shapes, options["shape"]
+        for axis in range(1, len(source) + 1):
+            if source[-axis] not in (1, target[-axis]):
+                return RuntimeError(
+                    f"The expanded size of the tensor ({target[-axis]}) must match the existing size ({source[-axis]}) at "
+                    f"non-singleton dimension {len(target) - axis}.  Target sizes: {list(target)}.  "
+                    f"Tensor sizes: {list(source)}"
+                )
+        return None
+
+    def vjp(self, xp: Any, needs: tuple[bool, ...], g: Any, y: Any, x: Any, *, shape: Shape) -> tuple[Any, ...]:
+        return (xp.sum_to(g, shape=x.shape),)
+
+    def formula(self, s: Any, out: tuple[Any, ...], x: Any, *, shape: Shape) -> Any:
+        return x.at(out)

@@ -1,0 +1,474 @@
+"""Operations that move entries: reshape, transposes, indexing and slicing. Every output entry is one input entry."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from explain.ops.base import NoMatch, Op, Options, Sample, Shape, axes, block, plain_array
+
+
+def _sizes(args: tuple[Any, ...], kwargs: dict[str, Any], key: str) -> tuple[int, ...]:
+    if key in kwargs:
+        args = (kwargs.pop(key),)
+    if kwargs:
+        raise NoMatch(f"unknown option {', '.join(map(repr, kwargs))}")
+    found = tuple(args[0]) if len(args) == 1 and isinstance(args[0], tuple | list) else args
+    if not all(isinstance(n, int | np.integer) for n in found):
+        raise NoMatch("sizes and axes are integers")
+    return tuple(int(n) for n in found)
+
+
+def infer(shape: tuple[int, ...], count: int) -> Shape:
+    """A requested shape with its -1 filled in. Raises torch's RuntimeErrors."""
+    if shape.count(-1) > 1:
+        raise RuntimeError("only one dimension can be inferred")
+    known = math.prod(n for n in shape if n != -1)
+    if -1 in shape and known and count % known == 0:
+        return tuple(count // known if n == -1 else n for n in shape)
+    if math.prod(shape) != count or -1 in shape:
+        raise RuntimeError(f"shape '{list(shape)}' is invalid for input of size {count}")
+    return shape
+
+
+@block
+class Reshape(Op):
+    """The same entries, read row by row, in another shape."""
+
+    name = "reshape"
+    functions = ("reshape",)
+    methods = ("reshape", "view")
+    kind = "index"
+    rule = "reshape"
+    backward_name = "ViewBackward0"
+    uses = ("",)
+    samples = (
+        Sample(((2, 3),), {"shape": (3, 2)}), Sample(((2, 3),), {"shape": (6,)}), Sample(((6,),), {"shape": (2, 3)}),
+        Sample(((2, 2, 3),), {"shape": (4, -1)}), Sample(((1,),), {"shape": ()}), Sample(((0, 3),), {"shape": (3, 0)}),
+    )  # fmt: skip
+
+    def bind(self, *args: Any, **kwargs: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        x, *sizes = args
+        return (x,), {"shape": infer(_sizes(tuple(sizes), kwargs, "shape"), math.prod(x.shape))}
+
+    def forward(self, x: Any, *, shape: Shape) -> Any:
+        return x.reshape(infer(shape, x.size))
+
+    def vjp(self, xp: Any, needs: Any, g: Any, y: Any, x: Any, *, shape: Shape) -> Any:
+        return (xp.reshape(g, shape=tuple(x.shape)),)
+
+    def formula(self, s: Any, out: Any, x: Any, *, shape: Shape) -> Any:
+        return x[s.refolded(out, x.shape)]
+
+
+@block
+class Flatten(Op):
+    """All entries (or the axes from ``start_dim`` to ``end_dim``) in one row."""
+
+    name = "flatten"
+    functions = methods = ("flatten",)
+    kind = "index"
+    rule = "reshape"
+    backward_name = "ViewBackward0"
+    uses = ("",)
+    samples = (Sample(((2, 3),)), Sample(((2, 3, 2),), {"start_dim": 1}), Sample(((2, 3, 2),), {"end_dim": 1}))
+
+    @staticmethod
+    def shape(shape: Shape, start: int, end: int) -> Shape:
+        if not shape:
+            return (1,)
+        (first,), (last,) = axes(start, len(shape)), axes(end, len(shape))
+        return (*shape[:first], math.prod(shape[first : last + 1]), *shape[last + 1 :])
+
+    def forward(self, x: Any, *, start_dim: int = 0, end_dim: int = -1) -> Any:
+        return x.reshape(self.shape(x.shape, start_dim, end_dim))
+
+    def vjp(self, xp: Any, needs: Any, g: Any, y: Any, x: Any, *, start_dim: int = 0, end_dim: int = -1) -> Any:
+        return (xp.reshape(g, shape=tuple(x.shape)),)
+
+    def formula(self, s: Any, out: Any, x: Any, *, start_dim: int = 0, end_dim: int = -1) -> Any:
+        return x[s.refolded(out, x.shape)]
+
+
+@block
+class Permute(Op):
+    """The axes in another order."""
+
+    name = "permute"
+    functions = methods = ("permute",)
+    kind = "index"
+    rule = "transpose"
+    backward_name = "PermuteBackward0"
+    uses = ("",)
+    samples = (Sample(((2, 3),), {"dims": (1, 0)}), Sample(((2, 3, 4),), {"dims": (2, 0, 1)}))
+
+    def bind(self, *args: Any, **kwargs: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        x, *dims = args
+        return (x,), {"dims": tuple(d % x.ndim for d in _sizes(tuple(dims), kwargs, "dims"))}
+
+    def forward(self, x: Any, *, dims: tuple[int, ...]) -> Any:
+        if len(axes(dims, x.ndim)) != x.ndim:
+            raise RuntimeError(
+                "permute(sparse_coo): number of dimensions in the tensor input does not match the length of the desired "
+                f"ordering of dimensions i.e. input.dim() = {x.ndim} is not equal to len(dims) = {len(dims)}"
+            )
+        return x.transpose(dims)
+
+    def vjp(self, xp: Any, needs: Any, g: Any, y: Any, x: Any, *, dims: tuple[int, ...]) -> Any:
+        return (xp.permute(g, dims=tuple(dims.index(k) for k in range(len(dims)))),)
+
+    def formula(self, s: Any, out: Any, x: Any, *, dims: tuple[int, ...]) -> Any:
+        return x[tuple(out[dims.index(k)] for k in range(len(dims)))]
+
+
+@block
+class Transpose(Op):
+    """Two axes swapped."""
+
+    name = "transpose"
+    functions = ("transpose", "swapaxes")
+    methods = ("transpose", "swapaxes")
+    kind = "index"
+    rule = "transpose"
+    backward_name = "TransposeBackward0"
+    uses = ("",)
+    samples = (Sample(((2, 3),), {"dim0": 0, "dim1": 1}), Sample(((2, 3, 4),), {"dim0": 0, "dim1": -1}))
+
+    @staticmethod
+    def order(ndim: int, dim0: int, dim1: int) -> tuple[int, ...]:
+        (a,), (b,) = axes(dim0, ndim) or (0,), axes(dim1, ndim) or (0,)
+        dims = list(range(ndim))
+        if ndim:
+            dims[a], dims[b] = b, a
+        return tuple(dims)
+
+    def forward(self, x: Any, *, dim0: int, dim1: int) -> Any:
+        return x.transpose(self.order(x.ndim, dim0, dim1))
+
+    def vjp(self, xp: Any, needs: Any, g: Any, y: Any, x: Any, *, dim0: int, dim1: int) -> Any:
+        return (xp.transpose(g, dim0=dim0, dim1=dim1),)
+
+    def formula(self, s: Any, out: Any, x: Any, *, dim0: int, dim1: int) -> Any:
+        order = self.order(x.ndim, dim0, dim1)
+        return x[tuple(out[k] for k in order)]
+
+
+class _Reversed(Op):
+    kind = "index"
+    rule = "transpose"
+    uses = ("",)
+    samples = (Sample(((2, 3),)), Sample(((3,),)))
+
+    def forward(self, x: Any) -> Any:
+        return x.transpose()
+
+    def vjp(self, xp: Any, needs: Any, g: Any, y: Any, x: Any) -> Any:
+        return (getattr(xp, self.name)(g),)
+
+    def formula(self, s: Any, out: Any, x: Any) -> Any:
+        return x[tuple(reversed(out))]
+
+
+@block
+class T(_Reversed):
+    """All axes reversed: the transpose of a matrix."""
+
+    name = "T"
+    attributes = ("T",)
+    backward_name = "PermuteBackward0"
+
+
+@block
+class TFunction(_Reversed):
+    """The transpose of a matrix, as a function; vectors stay as they are."""
+
+    name = "t"
+    functions = methods = ("t",)
+    backward_name = "TBackward0"
+
+    def forward(self, x: Any) -> Any:
+        if x.ndim > 2:
+            raise RuntimeError(f"t() expects a tensor with <= 2 dimensions, but self is {x.ndim}D")
+        return x.transpose()
+
+
+@block
+class MT(Op):
+    """The last two axes swapped."""
+
+    name = "mT"
+    attributes = ("mT",)
+    kind = "index"
+    rule = "transpose"
+    backward_name = "TransposeBackward0"
+    uses = ("",)
+    samples = (Sample(((2, 3),)), Sample(((2, 3, 4),)))
+
+    def forward(self, x: Any) -> Any:
+        if x.ndim < 2:
+            raise RuntimeError(f"tensor.mT is only supported on matrices or batches of matrices. Got {x.ndim}-D tensor.")
+        return x.mT
+
+    def vjp(self, xp: Any, needs: Any, g: Any, y: Any, x: Any) -> Any:
+        return (xp.mT(g),)
+
+    def formula(self, s: Any, out: Any, x: Any) -> Any:
+        *batch, i, j = out
+        return x[(*batch, j, i)]
+
+
+@block
+class Squeeze(Op):
+    """Axes of size 1 dropped: all of them, or those in ``dim``."""
+
+    name = "squeeze"
+    functions = methods = ("squeeze",)
+    kind = "index"
+    rule = "reshape"
+    uses = ("",)
+    backward_name = "SqueezeBackward0"
+    samples = (Sample(((2, 1, 3),)), Sample(((1, 2, 1),), {"dim": 0}), Sample(((2, 3),), {"dim": 1}))
+
+    def grad_fn(self, shapes: tuple[Shape | None, ...], options: Options) -> str:
+        return "SqueezeBackward0" if options.get("dim") is None else "SqueezeBackward1"
+
+    @staticmethod
+    def dropped(shape: Shape, dim: Any) -> tuple[int, ...]:
+        return tuple(k for k in axes(dim, len(shape)) if shape[k] == 1)
+
+    def forward(self, x: Any, *, dim: Any = None) -> Any:
+        return np.squeeze(x, axis=self.dropped(x.shape, dim))[()]
+
+    def vjp(self, xp: Any, needs: Any, g: Any, y: Any, x: Any, *, dim: Any = None) -> Any:
+        return (xp.reshape(g, shape=tuple(x.shape)),)
+
+    def formula(self, s: Any, out: Any, x: Any, *, dim: Any = None) -> Any:
+        dropped = self.dropped(x.numbers, dim)
+        rest = iter(out)
+        return x[tuple(s.zero if k in dropped else next(rest) for k in range(x.ndim))]
+
+
+@block
+class Unsqueeze(Op):
+    """An axis of size 1 put in."""
+
+    name = "unsqueeze"
+    functions = methods = ("unsqueeze",)
+    kind = "index"
+    rule = "reshape"
+    backward_name = "UnsqueezeBackward0"
+    uses = ("",)
+    samples = (Sample(((3,),), {"dim": 0}), Sample(((2, 3),), {"dim": -1}))
+
+    def forward(self, x: Any, *, dim: int) -> Any:
+        (axis,) = axes(dim, x.ndim + 1)
+        return np.expand_dims(x, axis)
+
+    def vjp(self, xp: Any, needs: Any, g: Any, y: Any, x: Any, *, dim: int) -> Any:
+        return (xp.reshape(g, shape=tuple(x.shape)),)
+
+    def formula(self, s: Any, out: Any, x: Any, *, dim: int) -> Any:
+        (axis,) = axes(dim, x.ndim + 1)
+        return x[tuple(index for k, index in enumerate(out) if k != axis)]
+
+
+class Slot:
+    """Stands in an index for an integer tensor or mask that is an input of the op. ``k`` counts them."""
+
+    def __init__(self, k: int, mask: bool) -> None:
+        self.k = k
+        self.mask = mask
+
+    def __repr__(self) -> str:
+        return f"tensor{self.k}"
+
+
+@block
+class Index(Op):
+    """Indexing: integers, slices, None, ``...``, integer tensors and masks, with numpy's and torch's meaning."""
+
+    name = "index"
+    methods = ("__getitem__",)
+    kind = "index"
+    rule = "index"
+    uses = ("*",)
+    backward_name = "IndexBackward0"
+    samples = (
+        Sample(((3,),), {"index": (1,)}),
+        Sample(((2, 3),), {"index": (slice(None), slice(None, None, 2))}),
+        Sample(((4, 3),), {"index": (slice(1, 3), -1)}),
+        Sample(((2, 3),), {"index": (None, Ellipsis, 1)}),
+        Sample(((3, 2), np.array([2, 0, 2])), {"index": (Slot(0, False),)}),
+        Sample(((2, 3), np.array([[1, 0], [2, 2]])), {"index": (slice(None), Slot(0, False))}),
+        Sample(((3, 2), np.array([0, 2, 1]), np.array([1, 1, 0])), {"index": (Slot(0, False), Slot(1, False))}),
+        Sample(((2, 3), np.array([[True, False, True], [False, False, True]])), {"index": (Slot(0, True),)}),
+    )
+
+    def bind(self, *args: Any, **kwargs: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        x, index = args
+        parts: list[Any] = []
+        tensors: list[Any] = []
+        for part in index if isinstance(index, tuple) else (index,):
+            if isinstance(part, list):
+                part = np.array(part)
+            if hasattr(part, "dtype") and getattr(part, "ndim", 0) == 0 and "int" in str(part.dtype):
+                part = int(part.item())
+            if hasattr(part, "dtype"):
+                kind = str(part.dtype).removeprefix("torch.")
+                if "float" in kind:
+                    raise IndexError("tensors used as indices must be long, int, byte or bool tensors")
+                tensors.append(part)
+                part = Slot(len(tensors) - 1, kind == "bool")
+            elif not (part is None or part is Ellipsis or isinstance(part, int | slice | np.integer)):
+                raise IndexError(
+                    "only integers, slices (`:`), ellipsis (`...`), None and long or byte Variables are valid indices "
+                    f"(got {type(part).__name__})"
+                )
+            if isinstance(part, slice) and part.step is not None and part.step <= 0:
+                raise ValueError("step must be greater than zero")
+            parts.append(part)
+        self._check(tuple(x.shape), parts, tensors)
+        return (x, *tensors), {"index": tuple(parts)}
+
+    def _check(self, shape: Shape, parts: list[Any], tensors: list[Any]) -> None:
+        taken = sum(tensors[p.k].ndim if isinstance(p, Slot) and p.mask else 1 for p in parts if p not in (None, Ellipsis))
+        if taken > len(shape):
+            if not shape:
+                raise IndexError(
+                    "invalid index of a 0-dim tensor. Use `tensor.item()` in Python or `tensor.item<T>()` in C++ to "
+                    "convert a 0-dim tensor to a number"
+                )
+            raise IndexError(f"too many indices for tensor of dimension {len(shape)}")
+        for axis, part in self.by_axis(shape, parts, tensors):
+            if axis is None:
+                continue
+            size = shape[axis]
+            if isinstance(part, int | np.integer) and not -size <= part < size:
+                raise IndexError(f"index {part} is out of bounds for dimension {axis} with size {size}")
+            if isinstance(part, Slot):
+                tensor = tensors[part.k]
+                if part.mask and tuple(tensor.shape) != shape[axis : axis + tensor.ndim]:
+                    raise IndexError(
+                        f"The shape of the mask {list(tensor.shape)} at index {axis} does not match the shape of the "
+                        f"indexed tensor {list(shape)} at index {axis}"
+                    )
+                if not part.mask:
+                    entries = plain_array(tensor)
+                    bad = entries[(entries < -size) | (entries >= size)]
+                    if bad.size:
+                        raise IndexError(f"index {bad[0]} is out of bounds for dimension {axis} with size {size}")
+
+    @staticmethod
+    def by_axis(shape: Shape, parts: Any, tensors: Any) -> list[tuple[int | None, Any]]:
+        """The index part by part with the first axis each takes; None and ``...`` take none, ``...`` is spelled out."""
+        width = {id(p): tensors[p.k].ndim if isinstance(p, Slot) and p.mask else 1 for p in parts}
+        taken = sum(width[id(p)] for p in parts if p is not None and p is not Ellipsis)
+        found: list[tuple[int | None, Any]] = []
+        axis = 0
+        for part in [*parts, *(() if any(p is Ellipsis for p in parts) else (Ellipsis,))]:
+            if part is None:
+                found.append((None, None))
+            elif part is Ellipsis:
+                found += [(axis + k, slice(None)) for k in range(len(shape) - taken)]
+                axis += len(shape) - taken
+            else:
+                found.append((axis, part))
+                axis += width[id(part)]
+        return found
+
+    @staticmethod
+    def numpy_index(index: tuple[Any, ...], tensors: Any) -> tuple[Any, ...]:
+        return tuple(tensors[p.k] if isinstance(p, Slot) else p for p in index)
+
+    def grad_fn(self, shapes: tuple[Shape | None, ...], options: Options) -> str:
+        index = options["index"]
+        if any(isinstance(p, Slot) for p in index):
+            return "IndexBackward0"
+        for part in reversed(index):
+            if isinstance(part, int | np.integer):
+                return "SelectBackward0"
+            if part is None:
+                return "UnsqueezeBackward0"
+            if isinstance(part, slice) and part != slice(None):
+                return "SliceBackward0"
+        return "AliasBackward0"
+
+    def saves(self, needs: tuple[bool, ...]) -> frozenset[str]:
+        return frozenset({"*"}) if len(needs) > 1 else frozenset()
+
+    def forward(self, x: Any, *tensors: Any, index: tuple[Any, ...]) -> Any:
+        return x[self.numpy_index(index, tensors)]
+
+    def vjp(self, xp: Any, needs: Any, g: Any, y: Any, x: Any, *tensors: Any, index: tuple[Any, ...]) -> Any:
+        return (xp.index_put(g, *tensors, index=index, shape=tuple(x.shape)), *[None] * len(tensors))
+
+    def given(self, y: Any, *ins: Any, **options: Any) -> dict[str, Any]:
+        x, *tensors = ins
+        if not self._is_general(options["index"]):
+            return {}
+        flat = np.arange(x.size).reshape(x.shape)[self.numpy_index(options["index"], tensors)]
+        return {f"p{k}": p for k, p in enumerate(np.unravel_index(flat, x.shape))}
+
+    @staticmethod
+    def _is_general(index: tuple[Any, ...]) -> bool:
+        slots = [p for p in index if isinstance(p, Slot)]
+        ints = any(isinstance(p, int | np.integer) for p in index)
+        return len(slots) > 1 or any(p.mask for p in slots) or (bool(slots) and ints)
+
+    def formula(self, s: Any, out: Any, x: Any, *tensors: Any, index: tuple[Any, ...]) -> Any:
+        if self._is_general(index):
+            return x[tuple(s.given(f"p{k}")[out] for k in range(x.ndim))]
+        place: list[Any] = []
+        rest = list(out)
+        for axis, part in self.by_axis(x.numbers, index, tensors):
+            if axis is None:
+                rest.pop(0)
+            elif isinstance(part, Slot):
+                rank = tensors[part.k].ndim
+                place.append(s.wrapped(tensors[part.k][tuple(rest[:rank])], x.shape[axis]))
+                del rest[:rank]
+            elif isinstance(part, slice):
+                start, _, step = part.indices(x.numbers[axis])
+                place.append(start + step * rest.pop(0))
+            else:
+                place.append(s.number(part) if part >= 0 else x.shape[axis] + part)
+        return x[tuple(place)]
+
+
+@block
+class IndexPut(Op):
+    """Zeros of ``shape`` with g added at the indexed entries. The transpose of indexing."""
+
+    name = "index_put"
+    kind = "index"
+    rule = "scatter"
+    uses = ("*",)
+    backward_name = "IndexPutBackward0"
+    samples = (
+        Sample(((2,),), {"index": (slice(1, 3),), "shape": (4,)}),
+        Sample(((3, 2), np.array([2, 0, 2])), {"index": (Slot(0, False),), "shape": (3, 2)}),
+    )
+
+    def saves(self, needs: tuple[bool, ...]) -> frozenset[str]:
+        return frozenset({"*"}) if len(needs) > 1 else frozenset()
+
+    def forward(self, g: Any, *tensors: Any, index: tuple[Any, ...], shape: Shape) -> Any:
+        out = np.zeros(shape, g.dtype)
+        np.add.at(out, Index.numpy_index(index, tensors), g)
+        return out[()]
+
+    def vjp(self, xp: Any, needs: Any, upstream: Any, y: Any, g: Any, *tensors: Any, index: Any, shape: Shape) -> Any:
+        return (xp.index(upstream, *tensors, index=index), *[None] * len(tensors))
+
+    def formula(self, s: Any, out: Any, g: Any, *tensors: Any, index: tuple[Any, ...], shape: Shape) -> Any:
+        bound = [s.index(size) for size in g.shape]
+        reader = s.places(shape)
+        place = Index.formula(s, tuple(bound), reader, *tensors, index=index)
+        hits = [s.indicator(s.equal(p, o)) for p, o in zip(place, out, strict=True)]
+        return s.total(s.product([g[tuple(bound)], *hits]), *bound)
+
+
+
+

@@ -1,0 +1,71 @@
+"""What the tape is doing right now, per thread: recording gradients or not, recording for a derivation or not."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, TypeVar
+
+if TYPE_CHECKING:
+    from explain.tape.record import Recorder
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class _State(threading.local):
+    grad_enabled: bool = True
+    recorder: Recorder | None = None
+
+
+state = _State()
+
+
+class _GradMode:
+    """Sets the grad mode inside a block or a decorated function."""
+
+    enabled = True
+
+    def __enter__(self) -> None:
+        self._before = state.grad_enabled
+        state.grad_enabled = self.enabled
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        state.grad_enabled = self._before
+
+    def __call__(self, function: F) -> F:
+        import functools
+
+        @functools.wraps(function)
+        def wrapped(*args: Any, **kwargs: Any) -> Any:
+            with type(self)():
+                return function(*args, **kwargs)
+
+        return wrapped  # type: ignore[return-value]
+
+
+class no_grad(_GradMode):
+    """Operations inside build no graph; as a block or a decorator, like ``torch.no_grad``."""
+
+    enabled = False
+
+
+class enable_grad(_GradMode):
+    """Operations inside build a graph again, also within ``no_grad``."""
+
+
+class set_grad_enabled(_GradMode):
+    """``no_grad`` or ``enable_grad`` by a flag. Takes effect at once, like torch's, and ends with the block if used as one."""
+
+    def __init__(self, mode: bool) -> None:
+        self.enabled = bool(mode)
+        self._before = state.grad_enabled
+        state.grad_enabled = self.enabled
+
+    def __enter__(self) -> None:
+        state.grad_enabled = self.enabled
+
+
+def is_grad_enabled() -> bool:
+    """Whether operations on tensors that require gradients build a graph in this thread."""
+    return state.grad_enabled

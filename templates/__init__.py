@@ -1,0 +1,1 @@
+"""Page templates and word catalogues: order, look and words of a derivation. No Python here."""
