@@ -49,9 +49,9 @@ class Softmax(_AlongAxes):
     def definition(self, s: Any, at: Any, body: Any, bound: Any) -> Any:
         return s.function("exp", at) / s.total(s.function("exp", body), *bound)
 
-    def slopes_of_transform(self, s: Any, y_at: Any, y_other: Any) -> tuple[Any, Any]:
+    def slopes_of_transform(self, s: Any, y: Any, at: Any, other: Any, body: Any, bound: Any) -> tuple[Any, Any]:
         """∂y_p/∂x_q = y_p δ_pq − y_p y_q: (the part at q = p, the part at every q)."""
-        return y_at, -y_at * y_other
+        return y, -y * s.transform("softmax", body, bound, other)
 
 
 @block

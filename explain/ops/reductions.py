@@ -105,9 +105,10 @@ class ProdOthers(Op):
     rule = "prod"
     latex = r"\prod"
     uses = ("x",)
-    samples = (Sample(((2, 3),), {"over": (1,)}), Sample((np.array([2.0, 0.0, 3.0]),), {"over": (0,)}))
+    samples = (Sample(((2, 3),), {"dim": (1,)}), Sample((np.array([2.0, 0.0, 3.0]),), {"dim": (0,)}))
 
-    def forward(self, x: Any, *, over: tuple[int, ...]) -> Any:
+    def forward(self, x: Any, *, dim: Any) -> Any:
+        over = axes(dim, x.ndim)
         rest = tuple(k for k in range(x.ndim) if k not in over)
         flat = x.transpose(rest + over).reshape(tuple(x.shape[k] for k in rest) + (-1,))
         before, after = np.ones_like(flat), np.ones_like(flat)
@@ -116,7 +117,8 @@ class ProdOthers(Op):
         moved = (before * after).reshape(tuple(x.shape[k] for k in rest + over))
         return moved.transpose(np.argsort(rest + over))
 
-    def vjp(self, xp: Any, needs: Any, g: Any, y: Any, x: Any, *, over: tuple[int, ...]) -> Any:
+    def vjp(self, xp: Any, needs: Any, g: Any, y: Any, x: Any, *, dim: Any) -> Any:
+        over = axes(dim, x.ndim)
         # every pair of positions, one of them masked: quadratic, but only second derivatives of products need it
         size = math.prod([x.shape[k] for k in over])
         rest = tuple(k for k in range(x.ndim) if k not in over)
@@ -124,14 +126,19 @@ class ProdOthers(Op):
         rows = (xp.permute(t, dims=order) for t in (x, g))
         flat, upstream = (xp.reshape(t, shape=(*batch, size)) for t in rows)
         others = xp.where(np.eye(size, dtype=bool), 1.0, xp.reshape(flat, shape=(*batch, 1, size)))
-        pairs = xp.prod_others(others, over=(len(batch) + 1,))
+        pairs = xp.prod_others(others, dim=(len(batch) + 1,))
         pairs = xp.where(np.eye(size, dtype=bool), 0.0, pairs)
         total = xp.sum(xp.reshape(upstream, shape=(*batch, size, 1)) * pairs, dim=len(batch))
         back = xp.reshape(total, shape=tuple(x.shape[k] for k in order))
         return (xp.permute(back, dims=tuple(int(k) for k in np.argsort(order))),)
 
-    def formula(self, s: Any, out: Any, x: Any, *, over: tuple[int, ...]) -> Any:
-        return s.transformed("prod_others", x, out, over)
+    def formula(self, s: Any, out: Any, x: Any, *, dim: Any) -> Any:
+        return s.transformed("prod_others", x, out, axes(dim, x.ndim))
+
+    def slopes_of_transform(self, s: Any, y: Any, at: Any, other: Any, body: Any, bound: Any) -> tuple[Any, Any]:
+        """∂y_p/∂x_q: nothing at q = p, at every other q the product that leaves out both."""
+        without = s.where(s.all_equal(bound, at), 1, body)
+        return 0, (1 - s.indicator(s.all_equal(other, at))) * s.transform("prod_others", without, bound, other)
 
 
 @block
@@ -157,7 +164,7 @@ class Prod(Op):
         return np.multiply.reduce(x, axis=axes(dim, x.ndim), keepdims=keepdim)
 
     def vjp(self, xp: Any, needs: Any, g: Any, y: Any, x: Any, *, dim: Any = None, keepdim: bool = False) -> Any:
-        return (spread(xp, g, x.shape, dim, keepdim) * xp.prod_others(x, over=axes(dim, x.ndim)),)
+        return (spread(xp, g, x.shape, dim, keepdim) * xp.prod_others(x, dim=axes(dim, x.ndim)),)
 
     def formula(self, s: Any, out: Any, x: Any, *, dim: Any = None, keepdim: bool = False) -> Any:
         place, bound = s.reduced(x, out, axes(dim, x.ndim), keepdim)

@@ -1,0 +1,300 @@
+"""The namespace ``s`` that op formulas are written against, in two modes.
+
+*Evaluated*: entries are sympy expressions and sympy merges like terms; this is what derivatives are taken of.
+*As written*: products and sums stay as the author wrote them (``x*x`` stays ``x x``, ``x/x`` is not 1); this is printed.
+"""
+
+from __future__ import annotations
+
+import math
+import operator
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from sympy import Add, And, Eq, Expr, Mul, Not, Pow, S, Tuple
+from sympy.core.relational import Relational
+
+from explain.calculus import symbols
+from explain.calculus.symbols import (
+    UNIT,
+    Call,
+    Digit,
+    Entry,
+    Holds,
+    Index,
+    Indicator,
+    Reduction,
+    TensorName,
+    Total,
+    Transform,
+    Where,
+    numeric_size,
+)
+
+Indices = tuple[Any, ...]
+
+
+class Written:
+    """An expression whose arithmetic is kept as written."""
+
+    def __init__(self, e: Any) -> None:
+        self.e = S(e)
+
+    def __add__(self, other: Any) -> Written:
+        return Written(Add(self.e, bare(other), evaluate=False))
+
+    def __radd__(self, other: Any) -> Written:
+        return Written(Add(bare(other), self.e, evaluate=False))
+
+    def __sub__(self, other: Any) -> Written:
+        return self + -Written(bare(other))
+
+    def __rsub__(self, other: Any) -> Written:
+        return Written(bare(other)) - self
+
+    def __neg__(self) -> Written:
+        if self.e.is_Number:
+            return Written(-self.e)
+        return Written(Mul(S.NegativeOne, self.e, evaluate=False))
+
+    def __mul__(self, other: Any) -> Written:
+        return Written(Mul(self.e, bare(other), evaluate=False))
+
+    def __rmul__(self, other: Any) -> Written:
+        return Written(Mul(bare(other), self.e, evaluate=False))
+
+    def __truediv__(self, other: Any) -> Written:
+        below = bare(other)
+        inverse = 1 / below if below.is_Number and not below.is_zero else Pow(below, -1, evaluate=False)
+        return Written(Mul(self.e, inverse, evaluate=False))
+
+    def __rtruediv__(self, other: Any) -> Written:
+        return Written(bare(other)) / self
+
+    def __pow__(self, other: Any) -> Written:
+        return Written(Pow(self.e, bare(other), evaluate=False))
+
+    def __rpow__(self, other: Any) -> Written:
+        return Written(Pow(bare(other), self.e, evaluate=False))
+
+    def __gt__(self, other: Any) -> Any:
+        return self.e > bare(other)
+
+    def __ge__(self, other: Any) -> Any:
+        return self.e >= bare(other)
+
+    def __lt__(self, other: Any) -> Any:
+        return self.e < bare(other)
+
+    def __le__(self, other: Any) -> Any:
+        return self.e <= bare(other)
+
+
+def bare(value: Any) -> Expr:
+    """The sympy expression behind a value of either mode."""
+    return value.e if isinstance(value, Written) else S(value)
+
+
+class Operand:
+    """A tensor as a formula sees it: ``x[i, j]`` is an entry, ``x.at(out)`` the entry that broadcasting meets at out.
+
+    ``shape``: symbolic sizes; ``numbers``: the sizes as numbers; ``entry``: indices to expression.
+    """
+
+    def __init__(self, numbers: Sequence[int], entry: Callable[[Indices], Any]) -> None:
+        self.numbers = tuple(numbers)
+        self.shape = tuple(symbols.size(n) for n in self.numbers)
+        self.ndim = len(self.numbers)
+        self._entry = entry
+
+    def __getitem__(self, place: Any) -> Any:
+        indices = place if isinstance(place, tuple) else (place,)
+        assert len(indices) == self.ndim, f"{len(indices)} indices for {self.ndim} axes"
+        return self._entry(tuple(bare(i) for i in indices))
+
+    def at(self, out: Indices) -> Any:
+        """The entry that broadcasting aligns with ``out``: trailing axes, index 0 along axes of size 1."""
+        tail = out[len(out) - self.ndim :] if self.ndim else ()
+        return self[tuple(S.Zero if n == 1 else i for i, n in zip(tail, self.numbers, strict=True))]
+
+
+def tensor_operand(name: TensorName, numbers: Sequence[int], as_written: bool) -> Operand:
+    """The operand of a tensor that is a name in the formula."""
+    wrap: Callable[[Expr], Any] = Written if as_written else lambda e: e
+    return Operand(numbers, lambda indices: wrap(Entry(name, *indices)))
+
+
+def number_operand(value: int | float, as_written: bool) -> Operand:
+    """The operand of a literal. Evaluated formulas carry UNIT, so that sympy does not multiply the literal out."""
+    n = symbols.number(value)
+    if as_written:
+        return Operand((), lambda _: Written(n))
+    return Operand((), lambda _: n if n.is_zero or abs(n) == 1 or not n.is_Rational else n * UNIT)
+
+
+class Namespace:
+    """``s`` in the ops' formulas. ``given``: operands of the index arrays that forward gave."""
+
+    zero = S.Zero
+
+    def __init__(self, as_written: bool = False, given: dict[str, Operand] | None = None) -> None:
+        self._as_written = as_written
+        self._given = given or {}
+        self._sizes: dict[Index, Expr] = {}
+
+    def _out(self, e: Any) -> Any:
+        return Written(e) if self._as_written else e
+
+    # indices and sizes
+
+    def index(self, size: Any) -> Index:
+        """A new index that runs over an axis of this size."""
+        index = symbols.FRESH()
+        self._sizes[index] = S(size)
+        return index
+
+    def declare(self, indices: Indices, sizes: Sequence[Any]) -> None:
+        """Say how far given indices run."""
+        self._sizes.update(zip(indices, (S(n) for n in sizes), strict=True))
+
+    def _limits(self, bound: Sequence[Index]) -> list[Tuple]:
+        return [Tuple(i, self._sizes[i]) for i in bound]
+
+    def count(self, *bound: Index) -> Any:
+        """How many positions the indices run through."""
+        return self._out(Mul(*(self._sizes[i] for i in bound)))
+
+    def given(self, key: str) -> Operand:
+        """An index array that forward gave."""
+        return self._given[key]
+
+    def number(self, value: Any) -> Any:
+        """A literal, exactly."""
+        return symbols.number(value)
+
+    # building blocks
+
+    def function(self, op: str, *arguments: Any, **options: Any) -> Any:
+        """An entrywise op applied as a function of its own name; options follow the arguments as numbers."""
+        numbers = [symbols.number(v) for v in options.values()]
+        return self._out(Call(op, *(bare(a) for a in arguments), *numbers))
+
+    def total(self, body: Any, *bound: Index) -> Any:
+        """The sum of ``body`` over the indices."""
+        return self._out(Total(bare(body), *self._limits(bound)))
+
+    def product(self, factors: Sequence[Any]) -> Any:
+        """The product of the factors."""
+        found = factors[0]
+        for f in factors[1:]:
+            found = found * f
+        return found
+
+    def reduction(self, op: str, body: Any, *bound: Index) -> Any:
+        """A reduction that keeps its own name."""
+        return self._out(Reduction(op, bare(body), *self._limits(bound))) if bound else self._out(bare(body))
+
+    def transform(self, op: str, body: Any, bound: Sequence[Index], positions: Sequence[Any]) -> Any:
+        """One entry of an op that maps entries along axes to as many."""
+        return self._out(Transform(op, bare(body), self._limits(bound), [bare(p) for p in positions]))
+
+    def transformed(self, op: str, x: Operand, out: Indices, over: Sequence[int]) -> Any:
+        """``transform`` of ``x`` along the axes ``over`` at the output index."""
+        place, bound = self.along(x, out, over)
+        return self.transform(op, x[place], bound, [out[k] for k in over])
+
+    def indicator(self, condition: Any) -> Any:
+        """1 where the condition holds, else 0."""
+        return self._out(Indicator(condition))
+
+    def equal(self, a: Any, b: Any) -> Any:
+        """The condition a = b."""
+        return Eq(bare(a), bare(b))
+
+    def all_equal(self, a: Sequence[Any], b: Sequence[Any]) -> Any:
+        """The condition that two positions are the same."""
+        return And(*(Eq(bare(p), bare(q)) for p, q in zip(a, b, strict=True)))
+
+    def holds(self, mask_entry: Any) -> Any:
+        """The condition that an entry of a mask is true."""
+        return Holds(bare(mask_entry))
+
+    def where(self, condition: Any, a: Any, b: Any) -> Any:
+        """a where the condition holds, else b."""
+        return self._out(Where(condition, bare(a), bare(b)))
+
+    # patterns of axes
+
+    def reduced(self, x: Operand, out: Indices, over: Sequence[int], keepdim: bool) -> tuple[Indices, list[Index]]:
+        """For a reduction of ``x`` over axes: the full index of x, and the bound indices in it."""
+        rest = iter(i for k, i in enumerate(out) if not (keepdim and k in over))
+        place = tuple(self.index(x.shape[k]) if k in over else next(rest) for k in range(x.ndim))
+        return place, [place[k] for k in over]
+
+    def along(self, x: Operand, out: Indices, over: Sequence[int]) -> tuple[Indices, list[Index]]:
+        """The output index with new bound indices along the axes ``over``: (full index, bound indices)."""
+        place = tuple(self.index(x.shape[k]) if k in over else i for k, i in enumerate(out))
+        return place, [place[k] for k in over]
+
+    def places(self, numbers: Sequence[int]) -> Operand:
+        """A reader whose entries are the indices themselves: where an index formula looks."""
+        return _Places(numbers)
+
+    def wrapped(self, index: Any, size: Any) -> Any:
+        """An entry of an index array as an index; the arrays are given with negative positions resolved."""
+        return bare(index)
+
+    def refolded(self, out: Indices, shape: Sequence[Any]) -> Indices:
+        """Where entries come from when rows are read in another shape: the index into ``shape`` for ``out``.
+
+        Axes are matched in groups of equal products; within a group the flat index is split into digits.
+        """
+        out_sizes = [(i, self._sizes.get(i, S.One)) for i in out]
+        source: list[Any] = []
+        todo_out = [pair for pair in out_sizes if numeric_size(pair[1]) != 1]
+        todo_in = [(k, n) for k, n in enumerate(shape) if numeric_size(n) != 1]
+        source = [S.Zero] * len(shape)
+        if any(numeric_size(n) == 0 for n in shape):
+            return tuple(S.Zero for _ in shape)
+        while todo_in:
+            group_in, group_out = [todo_in.pop(0)], [todo_out.pop(0)]
+            while (a := _count(group_in)) != (b := _count(group_out)):
+                if a < b:
+                    group_in.append(todo_in.pop(0))
+                else:
+                    group_out.append(todo_out.pop(0))
+            flat: Expr = S.Zero
+            for index, n in group_out:
+                flat = flat * n + index
+            flat = flat.expand()
+            stride: Expr = S.One
+            for k, n in reversed(group_in):
+                source[k] = flat if len(group_in) == 1 else Digit(flat, stride, n)
+                stride = stride * n
+        return tuple(source)
+
+
+class _Places(Operand):
+    def __init__(self, numbers: Sequence[int]) -> None:
+        super().__init__(numbers, operator.index)
+
+    def __getitem__(self, place: Any) -> Any:
+        return tuple(bare(i) for i in place)
+
+
+def _count(group: list[tuple[Any, Any]]) -> int:
+    return math.prod(numeric_size(n) for _, n in group)
+
+
+def plain_exponents(e: Expr) -> Expr:
+    """Literals in exponents and conditions without UNIT, so that powers merge."""
+    if not e.has(UNIT):
+        return e
+    args = [plain_exponents(a) if isinstance(a, Expr | Relational | Tuple | Not) else a for a in e.args]
+    if e.is_Pow:
+        args[1] = args[1].xreplace({UNIT: S.One})
+    if isinstance(e, Relational):
+        args = [a.xreplace({UNIT: S.One}) for a in args]
+    return symbols.rebuild(e, args) if e.args else e
+
+

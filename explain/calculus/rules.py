@@ -1,0 +1,108 @@
+"""Slopes of functions and reductions, in the language of their output.
+
+An op may say its slope by hand (``1 − y²`` for tanh). ``check_slopes`` compares it with the derivative that sympy takes
+of the op's definition, for every op in the test suite; on a page the formula check compares its values with the tape.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import sympy
+from sympy import Expr, Symbol
+
+from explain.calculus.namespace import Namespace, bare
+from explain.calculus.symbols import Call, Index, Reduction, Transform
+from explain.errors import CannotDerive
+from explain.ops.base import REGISTRY, Elementwise, Op
+
+TRIED = 12
+TOLERANCE = 1e-9
+
+
+def slope(call: Call, k: int) -> Expr:
+    """The derivative of a function by its ``k``-th argument. Raises CannotDerive if the op says nothing it can use."""
+    op = _elementwise(call.op)
+    if k >= len(op.slopes):
+        raise CannotDerive(f"{op.name}: no slope by argument {k + 1}")
+    return bare(op.slopes[k](Namespace(), call, *call.arguments))
+
+
+def _elementwise(name: str) -> Elementwise:
+    op = REGISTRY[name]
+    if not isinstance(op, Elementwise):
+        raise CannotDerive(f"{name} is not an entrywise function")
+    return op
+
+
+def definition(name: str, arguments: tuple[Expr, ...]) -> Expr:
+    """A function written out with sympy's own functions, for checking and for where-lines."""
+    op = _elementwise(name)
+    if op.definition is None:
+        own = getattr(sympy, name, None)
+        if own is None:
+            raise CannotDerive(f"{name}: sympy knows no such function and the op brings no definition")
+        return own(*arguments)
+    return plain(bare(op.definition(Namespace(), *arguments)))
+
+
+def plain(e: Any) -> Any:
+    """An expression in sympy's own functions, as far as they go: for comparing, never for show."""
+    if not e.args:
+        return e
+    if isinstance(e, Call):
+        return definition(e.op, tuple(plain(a) for a in e.arguments))
+    kind = type(e).__name__
+    if kind == "Where":
+        return sympy.Piecewise((plain(e.args[1]), e.args[0]), (plain(e.args[2]), True))
+    if kind == "Indicator":
+        return sympy.Piecewise((1, e.args[0]), (0, True))
+    return e.func(*(plain(a) for a in e.args))
+
+
+def check_slopes(name: str) -> None:
+    """Compare an op's stated slopes with the derivative of its definition. Raises CannotDerive if they differ."""
+    op = _elementwise(name)
+    if not op.slopes or not callable(op.slopes[0]):
+        raise CannotDerive(f"{name}: the op states no slope")
+    arguments = tuple(Symbol(f"a{k}", real=True) for k in range(len(op.slopes)))
+    whole = definition(name, arguments)
+    stream = np.random.default_rng(7)
+    for k, state in enumerate(op.slopes):
+        stated = plain(bare(state(Namespace(), Call(name, *arguments), *arguments)))
+        derived = whole.diff(arguments[k])
+        for _ in range(TRIED):
+            point = dict(zip(arguments, stream.uniform(*op.domain, len(arguments)), strict=True))
+            a, b = complex(sympy.N(stated.subs(point))), complex(sympy.N(derived.subs(point)))
+            if abs(a - b) > TOLERANCE * max(1.0, abs(b)):
+                raise CannotDerive(f"{name}: the stated slope {stated} differs from the derivative of its definition")
+
+
+def reduction_slope(e: Reduction, position: tuple[Index, ...]) -> Expr:
+    """The derivative of a reduction by its body at ``position``."""
+    op: Any = REGISTRY[e.op]
+    if not hasattr(op, "slope"):
+        raise CannotDerive(f"{e.op}: no rule for the derivative of this reduction")
+    at = e.body.xreplace(dict(zip(e.bound, position, strict=True)))
+    return bare(op.slope(_declared(e), e, at, position, e.body, e.bound))
+
+
+def transform_slopes(e: Transform, other: tuple[Index, ...]) -> tuple[Expr, Expr]:
+    """The derivative of one transformed entry: (the part at its own position, the part at every position)."""
+    op: Any = REGISTRY[e.op]
+    if not hasattr(op, "slopes_of_transform"):
+        raise CannotDerive(f"{e.op}: no rule for the derivative of this transform")
+    own, every = op.slopes_of_transform(_declared(e), e, e.positions, other, e.body, e.bound)
+    return bare(own), bare(every)
+
+
+def _declared(e: Reduction | Transform) -> Namespace:
+    s = Namespace()
+    s.declare(e.bound, [n for _, n in e.limits])
+    return s
+
+
+def named(op: Op) -> str:
+    """The LaTeX name of a function or reduction."""
+    return getattr(op, "latex", "") or rf"\operatorname{{{op.name}}}".replace("_", r"\_")

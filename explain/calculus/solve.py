@@ -1,0 +1,207 @@
+"""Index equations: which output entries meet a given input entry.
+
+An occurrence ``x[e1, e2]`` meets the target entry ``x[t1, t2]`` where e1 = t1 and e2 = t2. Bound indices are eliminated
+where the equations determine them; what cannot be solved stays as an Iverson bracket. Sizes are known numbers here, so
+every question about ranges is decided.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sympy import Eq, Expr, Ge, Integer, Le, S, Symbol
+
+from explain.calculus.symbols import Digit, Index, Indicator, Size, numeric_size, substitute
+
+Bind = tuple[Index, Any]
+Equation = tuple[Expr, Expr]
+
+
+def solve(
+    factors: tuple[Expr, ...],
+    binds: tuple[Bind, ...],
+    indices: tuple[Any, ...],
+    target: tuple[Bind, ...],
+    free: tuple[Bind, ...] = (),
+) -> tuple[list[Expr], list[Bind]]:
+    """Solve ``indices = target`` for bound names. Returns the factors (with brackets for what is left) and the binds."""
+    system = _System(list(factors), dict(binds), dict(target) | dict(free))
+    system.equations = [
+        (e, t) for e, (t, n) in zip(indices, target, strict=True) if e != t and numeric_size(n) != 1
+    ]
+    while system.step():
+        pass
+    brackets = [Indicator(Eq(e, t)) for e, t in system.equations]
+    return [*system.factors, *brackets], list(system.binds.items())
+
+
+class _System:
+    def __init__(self, factors: list[Expr], binds: dict[Index, Any], others: dict[Index, Any]) -> None:
+        self.factors = factors
+        self.binds = binds
+        self.others = others
+        self.equations: list[Equation] = []
+
+    def step(self) -> bool:
+        """Apply the first rule that fits; False when none does."""
+        self.equations = [(e, t) for e, t in self.equations if e != t]
+        return self._plain() or self._digits_of_one_index() or self._chain() or self._affine()
+
+    # rules, in the order they are tried
+
+    def _plain(self) -> bool:
+        for k, (e, t) in enumerate(self.equations):
+            if e in self.binds:
+                del self.equations[k]
+                self._replace(e, t)
+                return True
+        return False
+
+    def _digits_of_one_index(self) -> bool:
+        """All digits of one flat index together say what the flat index is."""
+        for flat in {e.args[0] for e, _ in self.equations if isinstance(e, Digit)}:
+            parts = [(e, t) for e, t in self.equations if isinstance(e, Digit) and e.args[0] == flat]
+            parts.sort(key=lambda part: numeric_size(part[0].args[1]))
+            reach, value = 1, S.Zero
+            for e, t in parts:
+                if numeric_size(e.args[1]) != reach:
+                    break
+                value = value + e.args[1] * t
+                reach *= numeric_size(e.args[2])
+            else:
+                low, high = self._range(flat)
+                if low == 0 and high == reach - 1:
+                    self.equations = [pair for pair in self.equations if pair not in parts]
+                    self.equations.append((flat, value))
+                    return True
+        return False
+
+    def _chain(self) -> bool:
+        """A flat index over several bound names whose strides chain: each name is a digit of the target."""
+        for k, (e, t) in enumerate(self.equations):
+            terms = self._affine_terms(e)
+            if terms is None or len(terms[0]) < 2:
+                continue
+            coefficients, rest = terms
+            order = sorted(coefficients, key=lambda v: numeric_size(coefficients[v]))
+            reach = 1
+            for v in order:
+                if numeric_size(coefficients[v]) != reach:
+                    break
+                reach *= numeric_size(self.binds[v])
+            else:
+                shifted = t - rest
+                low, high = self._range(shifted)
+                if (low, high) != (0, reach - 1):
+                    continue
+                del self.equations[k]
+                for v in order:
+                    self._replace(v, self._digit(shifted, coefficients[v], self.binds[v]), known=True)
+                return True
+        return False
+
+    def _affine(self) -> bool:
+        """c v + r = t: v = (t − r) / c, inside its range and where c divides."""
+        best: tuple[int, int, Index, Expr, Expr] | None = None
+        for k, (e, t) in enumerate(self.equations):
+            terms = self._affine_terms(e)
+            if terms is None:
+                continue
+            coefficients, rest = terms
+            for v, c in coefficients.items():
+                step = abs(numeric_size(c))
+                others = sum((coefficients[w] * w for w in coefficients if w != v), rest)
+                if best is None or step < best[0]:
+                    best = (step, k, v, c, (t - others))
+        if best is None:
+            return False
+        step, k, v, c, difference = best
+        del self.equations[k]
+        if step == 1:
+            self._replace(v, difference * c)
+        else:
+            self.factors.append(Indicator(Eq(Digit(difference, 1, Integer(step)), 0)))
+            self._replace(v, difference / c)
+        return True
+
+    # the pieces
+
+    def _replace(self, v: Index, value: Expr, known: bool = False) -> None:
+        """Put ``value`` for the bound name; brackets say where it would leave the name's range (not if ``known``)."""
+        top = numeric_size(self.binds.pop(v)) - 1
+        mapping = {v: value}
+        self.factors = [substitute(f, mapping) if f.has(v) else f for f in self.factors]
+        self.equations = [(substitute(e, mapping), t) for e, t in self.equations]
+        if known:
+            return
+        low, high = self._range(value)
+        if low is None or low < 0:
+            self.factors.append(_bracket(value, Ge, S.Zero))
+        if high is None or high > top:
+            self.factors.append(_bracket(value, Le, Integer(top)))
+
+    def _affine_terms(self, e: Expr) -> tuple[dict[Index, Expr], Expr] | None:
+        """Split into bound names times constant coefficients and a rest without bound names; None if not affine."""
+        mine = [v for v in self.binds if e.has(v)]
+        if not mine:
+            return None
+        rest = S(e).expand()
+        coefficients: dict[Index, Expr] = {}
+        for v in mine:
+            c = rest.coeff(v)
+            if c.is_zero or not _is_constant(c):
+                return None
+            coefficients[v] = c
+            rest = rest - c * v
+        rest = rest.expand()
+        return None if any(rest.has(v) for v in mine) else (coefficients, rest)
+
+    def _digit(self, p: Expr, stride: Expr, modulus: Expr) -> Expr:
+        _, high = self._range(p)
+        if high is not None and numeric_size(stride) == 1 and high < numeric_size(modulus):
+            return p
+        return Digit(p, stride, modulus)
+
+    def _range(self, e: Expr) -> tuple[int | None, int | None]:
+        """The least and largest value of an index expression, (None, None) if it is not affine in indices."""
+        if isinstance(e, Digit):
+            return 0, numeric_size(e.args[2]) - 1
+        low = high = 0
+        for term in S(e).expand().as_ordered_terms():
+            digits = [f for f in term.args if isinstance(f, Digit)] if term.is_Mul else []
+            names = digits or [i for i in term.free_symbols if isinstance(i, Index)]
+            if len(names) > 1:
+                return None, None
+            if not names:
+                if not _is_constant(term):
+                    return None, None
+                low, high = low + numeric_size(term), high + numeric_size(term)
+                continue
+            (i,) = names
+            c = term.coeff(i)
+            if not _is_constant(c):
+                return None, None
+            reach = numeric_size(c) * ((numeric_size(i.args[2]) if isinstance(i, Digit) else self._top(i)) - 1)
+            low, high = low + min(0, reach), high + max(0, reach)
+        return low, high
+
+    def _top(self, i: Index) -> int:
+        return numeric_size(self.binds[i] if i in self.binds else self.others[i])
+
+
+def _bracket(value: Expr, relation: Any, bound: Expr) -> Expr:
+    """[value ≥ bound] with the constants on the right and no fraction: [p ≥ 1] rather than [p − 1 ≥ 0]."""
+    numerator, below = value.as_numer_denom()
+    constant, varying = numerator.as_independent(Index, as_Add=True)
+    right = bound * below - constant
+    if varying.could_extract_minus_sign():
+        varying, right = -varying, -right
+        relation = Le if relation is Ge else Ge
+    return Indicator(relation(varying, right))
+
+
+def _is_constant(e: Expr) -> bool:
+    if not all(isinstance(n, Size) for n in e.free_symbols if isinstance(n, Symbol)) or e.has(Digit):
+        return False
+    plain = e.xreplace({n: Integer(n.value) for n in e.free_symbols if isinstance(n, Size)})
+    return bool(plain.is_Integer)

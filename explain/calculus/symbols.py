@@ -1,0 +1,404 @@
+"""The vocabulary of formulas: entries of tensors, indices, sizes, sums, and functions that speak their own language.
+
+All are sympy expressions of our own, so that nothing is rewritten behind our back: no ``Heaviside``, no ``Piecewise``,
+no merged ``exp(a)*exp(-a)``. This module is the only place that makes symbols; two symbols of one name but other
+assumptions would be different to sympy, and the derivative between them a silent zero.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from itertools import count
+from typing import Any
+
+from sympy import Add, Expr, Integer, Mul, Pow, Rational, S, Symbol, Tuple
+from sympy.core.basic import Basic
+from sympy.core.symbol import Str
+
+Indices = tuple[Any, ...]
+
+
+class Index(Symbol):
+    """An index that runs from 0 to a size less 1."""
+
+    def __new__(cls, name: str) -> Index:
+        return super().__new__(cls, name, integer=True, nonnegative=True)
+
+
+class Size(Symbol):
+    """The length of an axis, kept symbolic so that nothing is multiplied out; its number comes in last."""
+
+    def __new__(cls, name: str) -> Size:
+        return super().__new__(cls, name, integer=True, positive=True)
+
+    @property
+    def value(self) -> int:
+        """The number of entries along the axis in this program."""
+        return int(self.name[1:])
+
+
+class TensorName(Symbol):
+    """The name of a tensor in formulas."""
+
+    def __new__(cls, name: str) -> TensorName:
+        return super().__new__(cls, name)
+
+
+def size(value: int) -> Expr:
+    """The symbol of an axis length: one symbol per number, plain 0 and 1."""
+    return Integer(value) if value < 2 else Size(f"n{value}")
+
+
+UNIT = Symbol("unit", positive=True)
+"""Equals 1. Multiplies every literal, so that sympy does not distribute ``3*(x + 2)``; it vanishes in ``late``."""
+
+
+class Entry(Expr):
+    """One entry of a tensor: ``Entry(x, i, j)``; a tensor without axes has no indices."""
+
+    is_commutative = True
+
+    def __new__(cls, tensor: TensorName, *indices: Any) -> Entry:
+        return Expr.__new__(cls, tensor, *(S(i) for i in indices))
+
+    @property
+    def tensor(self) -> TensorName:
+        """Whose entry."""
+        return self.args[0]
+
+    @property
+    def indices(self) -> Indices:
+        """Where."""
+        return self.args[1:]
+
+
+class Binding(Expr):
+    """Base of expressions that bind indices; ``limits`` are pairs (index, size)."""
+
+    is_commutative = True
+
+    @property
+    def limits(self) -> tuple[Tuple, ...]:
+        """The bound indices with their sizes."""
+        raise NotImplementedError
+
+    @property
+    def body(self) -> Expr:
+        """What the bound indices run through."""
+        raise NotImplementedError
+
+    @property
+    def bound(self) -> tuple[Index, ...]:
+        """The bound indices."""
+        return tuple(limit[0] for limit in self.limits)
+
+    def rebound(self, body: Expr, limits: Iterable[Tuple]) -> Expr:
+        """The same expression over other bound names."""
+        raise NotImplementedError
+
+    @property
+    def free_symbols(self) -> set[Basic]:
+        """The symbols that are not bound here."""
+        inside = self.body.free_symbols - set(self.bound)
+        return inside.union(*(limit[1].free_symbols for limit in self.limits))
+
+
+class Total(Binding):
+    """The sum of ``body`` over the limits. A sum of a sum is one sum; a sum of nothing is its body."""
+
+    def __new__(cls, body: Expr, *limits: Tuple) -> Expr:
+        body = S(body)
+        if body.is_zero:
+            return S.Zero
+        if isinstance(body, Total):
+            limits = (*limits, *body.args[1:])
+            body = body.args[0]
+        if not limits:
+            return body
+        return Expr.__new__(cls, body, *limits)
+
+    @property
+    def body(self) -> Expr:
+        return self.args[0]
+
+    @property
+    def limits(self) -> tuple[Tuple, ...]:
+        return self.args[1:]
+
+    def rebound(self, body: Expr, limits: Iterable[Tuple]) -> Expr:
+        return Total(body, *limits)
+
+
+class Reduction(Binding):
+    """A reduction that is a name of its own (``prod``, ``max``, ``logsumexp``): the op's name, body, limits."""
+
+    def __new__(cls, op: Any, body: Expr, *limits: Tuple) -> Reduction:
+        return Expr.__new__(cls, Str(str(op)), S(body), *limits)
+
+    @property
+    def op(self) -> str:
+        """The name of the op in the library."""
+        return self.args[0].name
+
+    @property
+    def body(self) -> Expr:
+        return self.args[1]
+
+    @property
+    def limits(self) -> tuple[Tuple, ...]:
+        return self.args[2:]
+
+    def rebound(self, body: Expr, limits: Iterable[Tuple]) -> Expr:
+        return Reduction(self.op, body, *limits)
+
+
+class Transform(Binding):
+    """One entry of an op that maps entries along axes to as many entries (softmax): the op's name, the body over the
+    bound indices, their limits, and the positions looked at."""
+
+    def __new__(cls, op: Any, body: Expr, limits: Any, positions: Any) -> Transform:
+        return Expr.__new__(cls, Str(str(op)), S(body), Tuple(*limits), Tuple(*positions))
+
+    @property
+    def op(self) -> str:
+        """The name of the op in the library."""
+        return self.args[0].name
+
+    @property
+    def body(self) -> Expr:
+        return self.args[1]
+
+    @property
+    def limits(self) -> tuple[Tuple, ...]:
+        return tuple(self.args[2])
+
+    @property
+    def positions(self) -> Indices:
+        """Where along the bound axes."""
+        return tuple(self.args[3])
+
+    @property
+    def at(self) -> Expr:
+        """The body at the positions."""
+        return substitute(self.body, dict(zip(self.bound, self.positions, strict=True)))
+
+    def rebound(self, body: Expr, limits: Iterable[Tuple]) -> Expr:
+        return Transform(self.op, body, limits, self.positions)
+
+    @property
+    def free_symbols(self) -> set[Basic]:
+        return super().free_symbols.union(*(S(p).free_symbols for p in self.positions))
+
+
+class Call(Expr):
+    """An entrywise op that is a function of its own (``tanh``, ``relu``, ``maximum``): the op's name, its arguments."""
+
+    is_commutative = True
+
+    def __new__(cls, op: Any, *arguments: Any) -> Call:
+        return Expr.__new__(cls, Str(str(op)), *(S(a) for a in arguments))
+
+    @property
+    def op(self) -> str:
+        """The name of the op in the library."""
+        return self.args[0].name
+
+    @property
+    def arguments(self) -> tuple[Expr, ...]:
+        """What the function is applied to."""
+        return self.args[1:]
+
+
+class Indicator(Expr):
+    """1 where the condition holds, 0 elsewhere: the Iverson bracket. Decided conditions are numbers at once."""
+
+    is_commutative = True
+
+    def __new__(cls, condition: Any) -> Expr:
+        condition = S(condition)
+        if condition in (S.true, S.false):
+            return S.One if condition == S.true else S.Zero
+        return Expr.__new__(cls, condition)
+
+    @property
+    def condition(self) -> Basic:
+        """The condition."""
+        return self.args[0]
+
+
+class Holds(Expr):
+    """A truth value that a mask gives: used as a condition."""
+
+    def __new__(cls, entry: Expr, wanted: Any = True) -> Holds:
+        return Expr.__new__(cls, entry, S(wanted))
+
+
+class Where(Expr):
+    """One of two expressions, by a condition."""
+
+    is_commutative = True
+
+    def __new__(cls, condition: Any, then: Any, otherwise: Any) -> Expr:
+        condition = S(condition)
+        if condition in (S.true, S.false):
+            return S(then) if condition == S.true else S(otherwise)
+        return Expr.__new__(cls, condition, S(then), S(otherwise))
+
+
+class Digit(Expr):
+    """⌊p / stride⌋ mod n, for reshape. Opaque: with plain ``floor`` and ``Mod`` sympy tears the flat index apart."""
+
+    is_commutative = True
+    is_integer = True
+    is_nonnegative = True
+
+    def __new__(cls, flat: Any, stride: Any, modulus: Any) -> Digit:
+        return Expr.__new__(cls, S(flat), S(stride), S(modulus))
+
+
+class Fresh:
+    """Makes index names that nothing else has."""
+
+    def __init__(self) -> None:
+        self._numbers = count()
+
+    def __call__(self) -> Index:
+        return Index(f"~{next(self._numbers)}")
+
+
+FRESH = Fresh()
+
+
+def substitute(e: Expr, mapping: dict[Any, Any]) -> Expr:
+    """Replace indices, sizes or entries without capture: bound names are made fresh on the way if they could clash."""
+    if not mapping:
+        return e
+    return _substitute(e, mapping, set().union(*(S(v).free_symbols for v in mapping.values())))
+
+
+def _substitute(e: Expr, mapping: dict[Any, Any], incoming: set[Basic]) -> Expr:
+    if e in mapping:
+        return mapping[e]
+    if not e.args:
+        return e
+    if isinstance(e, Binding) and incoming & set(e.bound):
+        renamed = {i: FRESH() for i in e.bound}
+        e = e.rebound(e.body.xreplace(renamed), [Tuple(renamed[i], n) for i, n in e.limits])
+    return rebuild(e, [_substitute(a, mapping, incoming) for a in e.args])
+
+
+def rebuild(e: Expr, args: list[Any]) -> Expr:
+    """The same kind of expression over other arguments; the very same object if nothing changed."""
+    if all(a is b for a, b in zip(args, e.args, strict=True)):
+        return e
+    return e.func(*args)
+
+
+def number(value: Any) -> Rational:
+    """A literal as an exact rational: 0.5 is 1/2, 0.1 is 1/10. Infinities and nan stay themselves."""
+    if isinstance(value, float):
+        if value != value:
+            return S.NaN
+        if value in (float("inf"), float("-inf")):
+            return S.Infinity if value > 0 else S.NegativeInfinity
+        return Rational(repr(value))
+    return S(value)
+
+
+def walk_preorder(e: Basic) -> Iterator[Basic]:
+    """All subexpressions, outermost first."""
+    stack = [e]
+    while stack:
+        top = stack.pop()
+        yield top
+        stack.extend(reversed(top.args))
+
+
+def numeric_size(e: Any) -> int:
+    """The number that a size expression stands for in this program."""
+    e = S(e)
+    if e.is_Integer:
+        return int(e)
+    return int(e.xreplace({n: Integer(n.value) for n in e.free_symbols if isinstance(n, Size)}))
+
+
+def is_plain_number(e: Expr) -> bool:
+    """A number, or a power of numbers such as √2."""
+    return bool(e.is_Number or (e.is_Pow and e.base.is_Number and e.exp.is_Number))
+
+
+def late(e: Expr, mapping: dict[Any, Any] | None = None) -> Expr:
+    """Put the sizes' numbers (and ``mapping``) in, multiplying numbers only: 6 (x + 2) / n becomes 3/2 (x + 2).
+
+    Built without evaluation, because sympy would distribute 3/2 over the sum.
+    """
+    return _late(e, mapping or {}, {})
+
+
+def _late(e: Any, mapping: dict[Any, Any], seen: dict[Any, Any]) -> Any:
+    if e in seen:
+        return seen[e]
+    seen[e] = found = _late_one(e, mapping, seen)
+    return found
+
+
+def _late_one(e: Any, mapping: dict[Any, Any], seen: dict[Any, Any]) -> Any:
+    if e in mapping:
+        return mapping[e]
+    if isinstance(e, Size):
+        return Integer(e.value)
+    if e == UNIT:
+        return S.One
+    if not e.args or isinstance(e, Str):
+        return e
+    args = [_late(a, mapping, seen) for a in e.args]
+    if e.is_Mul:
+        return product(args)
+    if e.is_Add:
+        return plain_sum(args)
+    if e.is_Pow:
+        base, exponent = args
+        if exponent == 1:
+            return base
+        if exponent.is_zero:
+            return S.One
+        if base.is_Pow and base.exp.is_Number and exponent.is_Integer:
+            return Pow(base.base, base.exp * exponent, evaluate=False)
+        return Pow(base, exponent, evaluate=is_plain_number(base) and is_plain_number(exponent))
+    return rebuild(e, args)
+
+
+def product(factors: Iterable[Expr]) -> Expr:
+    """A product built without evaluation except that the numbers in it are multiplied; flat, number first."""
+    coefficient: Expr = S.One
+    rest: list[Expr] = []
+    stack = list(factors)[::-1]
+    while stack:
+        f = stack.pop()
+        if f.is_Mul:
+            stack.extend(reversed(f.args))
+        elif is_plain_number(f):
+            coefficient = coefficient * f
+        else:
+            rest.append(f)
+    if coefficient.is_zero:
+        return S.Zero
+    if coefficient.is_Mul:  # 2*sqrt(3): both are numbers
+        rest = [*coefficient.args[1:], *rest]
+        coefficient = coefficient.args[0]
+    parts = [coefficient, *rest] if coefficient != 1 else rest
+    return Mul(*parts, evaluate=False) if len(parts) > 1 else parts[0] if parts else S.One
+
+
+def plain_sum(terms: Iterable[Expr]) -> Expr:
+    """A sum built without evaluation except that the numbers in it are added; the number stays where sums end."""
+    constant: Expr = S.Zero
+    rest: list[Expr] = []
+    for t in terms:
+        for part in t.args if t.is_Add else (t,):
+            if is_plain_number(part):
+                constant = constant + part
+            else:
+                rest.append(part)
+    parts = rest if constant.is_zero else [*rest, constant]
+    return Add(*parts, evaluate=False) if len(parts) > 1 else parts[0] if parts else S.Zero

@@ -1,0 +1,137 @@
+"""Every op's formula against its own forward and vjp: the two witnesses agree on every sample, at random values.
+
+Generic over the registry: a new op is found here and needs no test of its own.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from explain.calculus import rules, walk
+from explain.calculus.evaluate import evaluate
+from explain.calculus.namespace import Namespace, Operand, bare, plain_exponents, tensor_operand
+from explain.calculus.symbols import Entry, Index, TensorName, size
+from explain.ops.base import NUMERIC, REGISTRY, Elementwise, Op, Sample
+
+TIGHT = 1e-10
+
+
+def drawn(op: Op, sample: Sample, seed: int = 3) -> list[Any]:
+    """Random float64 inputs for the shapes of a sample; arrays are taken as they are."""
+    stream = np.random.default_rng(seed)
+    return [stream.uniform(*op.domain, i)[()] if isinstance(i, tuple) else i[()] for i in sample.inputs]
+
+
+def cases() -> list[Any]:
+    return [
+        pytest.param(op, sample, id=f"{op.name}-{k}")
+        for op in REGISTRY.values()
+        for k, sample in enumerate(op.samples)
+        if op.differentiable
+    ]
+
+
+def is_float(x: Any) -> bool:
+    return np.asarray(x).dtype.kind == "f"
+
+
+class Case:
+    """One op on one sample: numbers, symbols, and the formula of its first output."""
+
+    def __init__(self, op: Op, sample: Sample) -> None:
+        self.op, self.options = op, op.complete(sample.options)
+        self.ins = drawn(op, sample)
+        y = op.forward(*self.ins, **self.options)
+        self.y = y if isinstance(y, tuple) else (y,)
+        self.names = [TensorName(f"a{k}") for k in range(len(self.ins))]
+        self.given = {k: np.asarray(v) for k, v in op.given(y, *self.ins, **self.options).items()}
+        self.arrays = {n.name: a for n, a in zip(self.names, self.ins, strict=True)} | self.given | {"y": self.y[0]}
+        self.out = tuple((Index(f"o{k}"), size(n)) for k, n in enumerate(np.shape(self.y[0])))
+        self.arrays["g"] = np.random.default_rng(5).normal(size=np.shape(self.y[0]))
+
+    def namespace(self, as_written: bool = False) -> Namespace:
+        given = {k: tensor_operand(TensorName(k), v.shape, as_written) for k, v in self.given.items()}
+        s = Namespace(as_written, given)
+        s.declare(tuple(i for i, _ in self.out), [n for _, n in self.out])
+        return s
+
+    def operands(self, as_written: bool = False) -> list[Operand]:
+        return [tensor_operand(n, np.shape(a), as_written) for n, a in zip(self.names, self.ins, strict=True)]
+
+    def formula(self, as_written: bool = False) -> Any:
+        indices = tuple(i for i, _ in self.out)
+        s = self.namespace(as_written)
+        found = self.op.formula(s, indices, *self.operands(as_written), **self.options)
+        return plain_exponents(bare(found[0] if isinstance(found, tuple) else found))
+
+    def differential(self, k: int) -> Any:
+        op: Any = self.op
+        y = tensor_operand(TensorName("y"), np.shape(self.y[0]), False)
+        change = tensor_operand(TensorName("change"), np.shape(self.ins[k]), False)
+        return op.differential(self.namespace(), tuple(i for i, _ in self.out), y, *self.operands(), change)
+
+    def target(self) -> list[tuple[Index, int]]:
+        return [(i, n) for (i, _), n in zip(self.out, np.shape(self.y[0]), strict=True)]
+
+
+@pytest.mark.parametrize("as_written", [False, True])
+@pytest.mark.parametrize(("op", "sample"), cases())
+def test_forward_equals_formula(op: Op, sample: Sample, as_written: bool) -> None:
+    case = Case(op, sample)
+    if hasattr(op, "equation"):
+        y = tensor_operand(TensorName("y"), np.shape(case.y[0]), False)
+        equation = op.equation(case.namespace(), tuple(i for i, _ in case.out), y, *case.operands())
+        found, expected = evaluate(equation, case.arrays, case.target()), np.zeros(np.shape(case.y[0]))
+    else:
+        found, expected = evaluate(case.formula(as_written), case.arrays, case.target()), case.y[0]
+    np.testing.assert_allclose(found, expected, rtol=TIGHT, atol=TIGHT)
+
+
+@pytest.mark.parametrize(("op", "sample"), cases())
+def test_vjp_equals_derived_formula(op: Op, sample: Sample) -> None:
+    case = Case(op, sample)
+    g = case.arrays["g"][()]
+    upstream = g if op.outputs == 1 else (g, *[None] * (op.outputs - 1))
+    y = case.y[0] if op.outputs == 1 else case.y
+    needs = tuple(is_float(a) for a in case.ins)
+    told = op.vjp(NUMERIC, needs, upstream, y, *case.ins, **case.options)
+    indices = tuple(i for i, _ in case.out)
+    for k, (a, cotangent) in enumerate(zip(case.ins, told, strict=True)):
+        if not needs[k]:
+            continue
+        target = tuple((Index(f"t{m}"), size(n)) for m, n in enumerate(np.shape(a)))
+        variable = TensorName("change") if hasattr(op, "differential") else case.names[k]
+        formula = case.differential(k) if hasattr(op, "differential") else case.formula()
+        derived = walk.vjp(formula, case.out, Entry(TensorName("g"), *indices), variable, target)
+        shape = np.shape(a)
+        found = evaluate(derived, case.arrays, [(i, n) for (i, _), n in zip(target, shape, strict=True)])
+        expected = NUMERIC.sum_to(np.asarray(cotangent), shape=shape) if np.shape(cotangent) != shape else cotangent
+        np.testing.assert_allclose(found, expected, rtol=TIGHT, atol=TIGHT, err_msg=f"input {k}: {derived}")
+
+
+@pytest.mark.parametrize(("op", "sample"), cases())
+def test_jacobian_and_jvp_are_adjoint(op: Op, sample: Sample) -> None:
+    """⟨v, J u⟩ = ⟨Jᵀ v, u⟩, and the explicit Jacobian applied to u is J u."""
+    if hasattr(op, "differential"):
+        pytest.skip("its formula is the differential itself")
+    case = Case(op, sample)
+    stream = np.random.default_rng(9)
+    for k, a in enumerate(case.ins):
+        if not is_float(a):
+            continue
+        u = stream.normal(size=np.shape(a))
+        target = tuple((Index(f"t{m}"), size(n)) for m, n in enumerate(np.shape(a)))
+        numbers = [(i, n) for (i, _), n in zip(target, np.shape(a), strict=True)]
+        arrays = case.arrays | {"u": u}
+        forward = evaluate(walk.jvp(case.formula(), case.names[k], TensorName("u")), arrays, case.target())
+        jacobian = evaluate(walk.jacobian(case.formula(), case.out, case.names[k], target), arrays, case.target() + numbers)
+        applied = np.tensordot(jacobian, u, u.ndim)
+        np.testing.assert_allclose(forward, applied, rtol=TIGHT, atol=TIGHT)
+
+
+@pytest.mark.parametrize("op", [op for op in REGISTRY.values() if isinstance(op, Elementwise) and op.slopes[0:1] and callable(op.slopes[0])], ids=lambda op: op.name)
+def test_stated_slopes_are_the_derivatives_of_the_definition(op: Op) -> None:
+    rules.check_slopes(op.name)
