@@ -1,0 +1,92 @@
+"""The checks on every page: tape = formula = central differences, and each step's adjoint identity.
+
+Errors are relative to the largest entry. Where the true gradient is (nearly) zero by cancellation, rounding of the terms
+that cancel is what is left: it is bounded by the tape's precision times the largest cotangent that was sent.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from explain.derivation.model import Check
+from explain.derivation.replay import Differences
+
+FORMULA = {"float16": 1e-2, "float32": 1e-5, "float64": 1e-10}
+DIFFERENCES = {"float16": 1e-2, "float32": 1e-5, "float64": 1e-5}
+ROUNDINGS = 32  # how many roundings of the largest term are allowed to be left of a cancelled sum
+
+
+def gap_and_scale(found: Any, expected: Any) -> tuple[float, float]:
+    """The largest difference and the largest entry. The difference is infinite if one is finite where the other is not,
+    or if they are other infinities; nan equals nan."""
+    a, b = np.asarray(found, np.float64), np.asarray(expected, np.float64)
+    if a.size == 0:
+        return 0.0, 0.0
+    same = (a == b) | (np.isnan(a) & np.isnan(b))
+    both = np.isfinite(a) & np.isfinite(b)
+    entries = np.abs(np.concatenate([a[np.isfinite(a)].ravel(), b[np.isfinite(b)].ravel(), [0.0]]))
+    if not np.all(same | both):
+        return float("inf"), float(np.max(entries))
+    gaps = np.abs(np.where(both, a, 0.0) - np.where(both, b, 0.0))
+    return float(np.max(gaps)), float(np.max(entries))
+
+
+def rounding_floor(dtype: str, sent: list[Any]) -> float:
+    """What rounding may leave of a sum of terms as large as the cotangents that were sent."""
+    largest = max((float(np.max(np.abs(s))) for s in sent if np.size(s) and np.all(np.isfinite(s))), default=0.0)
+    return ROUNDINGS * float(np.finfo(dtype).eps) * largest
+
+
+def judged(name: str, gap: float, scale: float, tolerance: float, floor: float = 0.0, **details: Any) -> Check:
+    """A check that applies: ok within the tolerance, relative to the largest entry; or, with the reason ``rounding``,
+    where all that differs is what rounding leaves of terms that cancel."""
+    error = gap / scale if scale else (0.0 if gap == 0 else float("inf"))
+    if error <= tolerance:
+        return Check(name, "ok", error, None, details)
+    if gap <= floor:
+        return Check(name, "ok", error, "rounding", details)
+    return Check(name, "failed", error, None, details)
+
+
+def formula_check(tape_value: Any, formula_values: list[Any], dtype: str, floor: float) -> Check:
+    """The tape's own contribution against every formula evaluated for it: the worst of them counts."""
+    checks = [judged("formula", *gap_and_scale(tape_value, f), FORMULA[dtype], floor) for f in formula_values]
+    return max(checks, key=lambda c: (c.status == "failed", c.error or 0.0))
+
+
+def differences_check(tape_value: Any, found: Differences, dtype: str, floor: float, special: list[str]) -> Check:
+    """The tape against central differences. At a kink, tie or pole that the tape ran through (``special``), entries whose
+    one-sided differences disagree are not judged, and the check says so."""
+    g = np.asarray(tape_value, np.float64)
+    tried = g.ravel()[found.entries]
+    tolerance = DIFFERENCES[dtype]
+    _, scale = gap_and_scale(tried, found.central)
+    reach = max(tolerance * scale, floor, 1e-9)
+    bent = ~(np.abs(found.left - found.right) <= np.maximum(1e-3 * np.abs(found.central), 10 * reach))
+    excused = bent | ~np.isfinite(tried) if special else np.zeros(bent.shape, bool)
+    details: dict[str, Any] = {"entries": len(found.entries), "of": int(g.size), "directions": len(found.directions)}
+    gap, _ = gap_and_scale(tried[~excused], found.central[~excused])
+    if not excused.any():
+        for direction, slope in found.directions:
+            gap = max(gap, abs(float(np.sum(direction * g)) - slope))
+    check = judged("differences", gap, scale, tolerance, reach, **details)
+    if check.status == "failed" or not excused.any():
+        reason = check.reason or (None if found.complete else "sampled")
+        return Check("differences", check.status, check.error, reason, details)
+    k = int(np.flatnonzero(excused)[0])
+    details |= {"left": float(found.left[k]), "right": float(found.right[k]), "tape": float(tried[k])}
+    details |= {"excused": int(excused.sum())}
+    return Check("differences", "not_applicable", None, special[0], details)
+
+
+def adjoint_check(v: Any, forward: Any, sent: Any, u: Any, dtype: str) -> Check:
+    """⟨v, J u⟩ with J u from the formula against ⟨Jᵀ v, u⟩ with Jᵀ v from the tape."""
+    left_terms = np.asarray(v, np.float64) * np.asarray(forward, np.float64)
+    right_terms = np.asarray(sent, np.float64) * np.asarray(u, np.float64)
+    if not (np.all(np.isfinite(left_terms)) and np.all(np.isfinite(right_terms))):
+        return Check("adjoint", "not_applicable", None, "not_finite")
+    scale = max(float(np.sum(np.abs(left_terms))), float(np.sum(np.abs(right_terms))))
+    gap = abs(float(np.sum(left_terms)) - float(np.sum(right_terms)))
+    return judged("adjoint", gap, scale, FORMULA[dtype])

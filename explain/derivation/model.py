@@ -1,0 +1,238 @@
+"""The document: what a run was and where its gradients come from. Frozen, typed, nothing but data.
+
+No LaTeX, no English, no HTML: formulas are sympy expressions in final letters, numbers are arrays, words are keys of
+kinds with parameters. ``render`` turns it into text; ``codec`` into JSON and back.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from sympy import Expr
+
+VERSION = 1
+
+
+@dataclass(frozen=True, eq=False)
+class Formula:
+    """One entry of something: ``e`` at the indices ``letters`` (display names, outermost axis first)."""
+
+    e: Expr
+    letters: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class Check:
+    """One witness compared with another. ``status``: ok, failed, not_applicable. ``error``: relative to the largest
+    entry (None if not applicable). ``reason``: key of the words that say why it does not apply, or how it was done."""
+
+    name: str
+    status: str
+    error: float | None = None
+    reason: str | None = None
+    details: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, eq=False)
+class Note:
+    """Something a reader should know at this point: ``kind`` is a key of the words, ``details`` their parameters."""
+
+    kind: str
+    details: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, eq=False)
+class Tensor:
+    """A tensor as the program left it. ``value`` and ``grad`` are arrays (grad None if there is none)."""
+
+    name: str
+    dtype: str
+    shape: tuple[Any, ...]
+    value: Any
+    requires_grad: bool
+    is_leaf: bool
+    grad_fn: str | None
+    grad: Any = None
+
+
+@dataclass(frozen=True, eq=False)
+class Row:
+    """One line of the forward table: a tensor, its code, the formula of one entry as written, its value, its node.
+
+    ``kind``: leaf (a gradient is wanted), given (a constant) or step. ``shape`` may hold names of symbolic sizes.
+    """
+
+    name: str
+    kind: str
+    shape: tuple[Any, ...]
+    dtype: str
+    formula: Formula | None
+    value: Any
+    grad_fn: str | None
+    code: str | None
+    line: int | None
+
+
+@dataclass(frozen=True, eq=False)
+class Operation:
+    """One node of the tape inside a step: op, torch's node name, operands by display name, and per input that wanted a
+    gradient (name, formula of Jᵀv in the node's own names, cotangent sent)."""
+
+    op: str
+    grad_fn: str | None
+    output: str
+    inputs: tuple[str, ...]
+    sent: tuple[tuple[str, Formula | None, Any], ...]
+    code: str | None
+
+
+@dataclass(frozen=True, eq=False)
+class Step:
+    """One link of the chain rule: from ``output`` back to ``input``.
+
+    ``rule``: key of the sentence, ``details`` its parameters. ``formula``: one entry of output. ``jacobian``: one entry
+    of ∂output/∂input; ``structure``: identity, diagonal, row, column, scalar, sparse or dense; ``jacobian_matrix``: its
+    numbers where small. ``product``: Jᵀv with the sum written out; ``contracted``: the same, solved; ``matrix``: in
+    matrix form or None. ``upstream`` and ``value``: the numbers v and Jᵀv (None in a symbolic derivation).
+    """
+
+    number: int
+    line: int | None
+    code: str | None
+    output: str
+    input: str
+    rule: str
+    details: dict[str, Any]
+    formula: Formula
+    jacobian: Formula | None
+    structure: str
+    jacobian_shape: tuple[tuple[Any, ...], tuple[Any, ...]]
+    jacobian_matrix: Any
+    product: Formula | None
+    contracted: Formula | None
+    matrix: Any
+    upstream: Any
+    value: Any
+    operations: tuple[Operation, ...] = ()
+    checks: tuple[Check, ...] = ()
+    notes: tuple[Note, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class ClosedForm:
+    """The gradient in one formula: ``index`` in the leaves' names (or, where that is too long, in the steps'), ``matrix``
+    the same in matrix form or None. ``lets``: names used that are not leaves."""
+
+    index: Formula
+    matrix: Any
+    lets: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class Gradient:
+    """What arrives at one leaf. ``value``: this derivation's own contribution to ``.grad``; ``grad``: ``.grad`` after it
+    (None without numbers). ``contributions``: numbers of the steps that end here. ``jacobian``: for a vector output
+    without v, all rows."""
+
+    wrt: str
+    shape: tuple[Any, ...]
+    dtype: str
+    value: Any
+    grad: Any
+    closed_form: ClosedForm | None
+    contributions: tuple[int, ...]
+    checks: tuple[Check, ...]
+    reason: str | None = None
+    jacobian: Any = None
+    first_order: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Let:
+    """A name that formulas use and that is no tensor of the program: ``name``, its entry formula, and what it is."""
+
+    name: str
+    formula: Formula
+    kind: str
+
+
+@dataclass(frozen=True, eq=False)
+class Derivation:
+    """Where the gradients of ``output`` come from.
+
+    ``cotangent``: the v that backward started from (None: no numbers, or a Jacobian is shown). ``mode``: gradient (a
+    scalar), vjp (a given v), jacobian (a vector without v), symbolic (no values given).
+    """
+
+    output: str
+    line: int | None
+    mode: str
+    cotangent: Any
+    rows: tuple[Row, ...]
+    steps: tuple[Step, ...]
+    gradients: tuple[Gradient, ...]
+    lets: tuple[Let, ...] = ()
+    notes: tuple[Note, ...] = ()
+    edges: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def ok(self) -> bool:
+        """No check failed."""
+        checks = [c for g in self.gradients for c in g.checks] + [c for s in self.steps for c in s.checks]
+        return all(c.status != "failed" for c in checks)
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """A whole document: what was run and its derivations. ``source``: the text as given; ``form``: expression or a
+    program's form; ``given``: the values as the reader wrote them. ``outcome``: ok, error, refused or bounded."""
+
+    source: str
+    form: str
+    given: tuple[str, ...]
+    derivations: tuple[Derivation, ...]
+    tensors: tuple[Tensor, ...] = ()
+    outcome: str = "ok"
+    stdout: str = ""
+    echo: tuple[dict[str, Any], ...] = ()
+    warnings: tuple[dict[str, Any], ...] = ()
+    values: dict[str, Any] = field(default_factory=dict)
+    error: dict[str, Any] | None = None
+
+    @property
+    def derivation(self) -> Derivation:
+        """The only derivation. Raises ValueError if there are none or several."""
+        if len(self.derivations) != 1:
+            raise ValueError(f"this run has {len(self.derivations)} derivations; see .derivations")
+        return self.derivations[0]
+
+    @property
+    def ok(self) -> bool:
+        """The run ended and every check passed."""
+        return self.outcome == "ok" and all(d.ok for d in self.derivations)
+
+    def to_json(self, **options: Any) -> str:
+        """The document as JSON: the core and, as ``render`` adds it, a view with LaTeX and sentences."""
+        from explain.render.document import run_to_json  # the one hook from data to its rendering
+
+        return run_to_json(self, **options)
+
+    @staticmethod
+    def from_json(text: str) -> Run:
+        """Read the core of a document. Raises InputError for text that is no such document."""
+        from explain.derivation.codec import run_from_json
+
+        return run_from_json(text)
+
+    def render(self, format: str = "md", **options: Any) -> str:
+        """The page as text in a format: md, text or json."""
+        from explain.render.document import render_run
+
+        return render_run(self, format, **options)
+
+    def _repr_markdown_(self) -> str:
+        return self.render("md")
+
+    def __str__(self) -> str:
+        return self.render("text")

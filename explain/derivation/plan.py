@@ -1,0 +1,297 @@
+"""The part of a derivation that does not depend on numbers, made once per structure and kept.
+
+Two programs with the same operations, shapes and names share one plan: a second derivation costs its numbers only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, is_dataclass, replace
+from typing import Any
+
+from sympy import Eq, Expr, S
+
+from explain.calculus.express import final, letters, weight
+from explain.calculus.matrix import checked_matrix_form
+from explain.calculus.symbols import UNIT, Entry, Index, Indicator, TensorName, Transform, late, rebuild, size
+from explain.derivation.model import Formula
+from explain.derivation.rules import Rule, rule_of
+from explain.derivation.steps import Group, grouped, named, needed
+from explain.derivation.symbolic import SHOWN, Bind, Deriver, Link, bar, just_indices, places, written_product
+from explain.errors import CannotDerive
+from explain.tape.record import Tape
+
+NAMES_OF_TRANSFORMS = {"softmax": "P", "prod_others": "R"}
+"""Letters for parts of formulas that deserve a name of their own."""
+
+
+@dataclass(frozen=True, eq=False)
+class PlannedStep:
+    """One link as it is shown, and as it is evaluated (``link``)."""
+
+    link: Link
+    rule: Rule
+    formula: Formula
+    jacobian: Formula | None
+    structure: str
+    product: Formula | None
+    contracted: Formula | None
+    matrix: Any
+    problem: CannotDerive | None
+
+
+@dataclass(frozen=True, eq=False)
+class PlannedClosedForm:
+    """A gradient in one formula, as shown and as evaluated; ``names``: steps and lets that it still refers to."""
+
+    raw: Expr
+    index: Formula
+    matrix: Any
+    names: tuple[str, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class PlannedLet:
+    """A named part of formulas: its entry at ``place`` (indices with sizes), as shown and as evaluated."""
+
+    name: str
+    kind: str
+    place: tuple[Bind, ...]
+    raw: Expr
+    shown: Formula
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """Everything symbolic about one backward call."""
+
+    groups: tuple[Group, ...]
+    names: dict[int, str]
+    given: dict[str, tuple[int, str]]
+    rows: dict[int, Formula]
+    steps: tuple[PlannedStep, ...]
+    closed: dict[int, PlannedClosedForm]
+    raw_closed: dict[int, Expr | None]
+    targets: dict[int, tuple[Bind, ...]]
+    out_rows: tuple[Bind, ...]
+    lets: tuple[PlannedLet, ...]
+    seed: str | None
+
+
+_plans: dict[Any, Plan] = {}
+KEPT = 256
+
+
+def plan_for(tape: Tape, output: int, wanted: tuple[int, ...], mode: str, sizes: Mapping[Any, Any]) -> Plan:
+    """The plan of a backward call from ``output`` to the leaves ``wanted``; kept by structure."""
+    key = (_structure(tape, output), wanted, mode, tuple(sizes.items()))
+    if key not in _plans:
+        if len(_plans) >= KEPT:
+            _plans.pop(next(iter(_plans)))
+        _plans[key] = _Planner(tape, output, wanted, mode, sizes).plan()
+    return _plans[key]
+
+
+def _structure(tape: Tape, output: int) -> Any:
+    order = needed(tape, output)
+    applied = tuple(
+        (tape.applied[k].op.name, repr(tape.applied[k].options), tape.applied[k].inputs, tape.applied[k].outputs)
+        for k in order
+    )
+    values = tuple((v.name, v.shape, repr(v.number), v.requires_grad, v.grad_fn) for v in tape.values)
+    return output, applied, values
+
+
+@dataclass
+class _Planner:
+    tape: Tape
+    output: int
+    wanted: tuple[int, ...]
+    mode: str
+    sizes: Mapping[Any, Any]
+    lets: dict[Expr, PlannedLet] = field(default_factory=dict)
+
+    def plan(self) -> Plan:
+        tape, output = self.tape, self.output
+        groups = grouped(tape, output)
+        self.names = named(tape, groups, output)
+        self.deriver = Deriver(tape, groups, self.names)
+        self.pool = letters([*self.names.values(), *self.deriver.given, *map(str, self.sizes.values())])
+        seed_name = self._unused("v") if self.mode == "vjp" else None
+        flows = self._flows(groups)
+        symbolic = self.deriver.links_and_closed(output, flows, self._seed(seed_name), self.mode == "jacobian")
+        rows = {s.group.output: self._shown(s.written, just_indices(s.out), tidy=False) for s in symbolic.steps}
+        steps = tuple(self._step(link) for link in symbolic.links)
+        closed = {}
+        for leaf in self.wanted:
+            form = symbolic.closed.get(leaf)
+            if form is not None:
+                closed[leaf] = self._closed(form, symbolic.targets[leaf], symbolic.rows)
+        return Plan(
+            tuple(groups), self.names, self.deriver.given, rows, steps, closed, symbolic.closed, symbolic.targets,
+            symbolic.rows, tuple(self.lets.values()), seed_name,
+        )  # fmt: skip
+
+    def _flows(self, groups: list[Group]) -> set[int]:
+        """The values that gradients flow through on the way to the wanted leaves."""
+        found = set(self.wanted)
+        for group in groups:
+            if found & set(group.inputs) and self.tape.values[group.output].requires_grad:
+                found.add(group.output)
+        return found
+
+    def _seed(self, name: str | None) -> Expr:
+        if name is None:
+            return S.One
+        shape = self.tape.values[self.output].shape
+        return Entry(TensorName(name), *just_indices(places("t", shape)))
+
+    def _unused(self, base: str) -> str:
+        taken, name, k = {*self.names.values(), *self.deriver.given, *(p.name for p in self.lets.values())}, base, 1
+        while name in taken:
+            name, k = f"{base}_{k}", k + 1
+        return name
+
+    def _shown(self, e: Expr, free: tuple[Any, ...], tidy: bool = True) -> Formula:
+        found, names = final(e, free, self.pool, self.sizes, tidy)
+        return Formula(found, names)
+
+    # steps
+
+    def _step(self, link: Link) -> PlannedStep:
+        step, tape = link.step, self.tape
+        rule = rule_of(tape, step.group, link.input, self.names)
+        target, out = just_indices(link.target), just_indices(step.out)
+        formula = self._shown(step.written, (*target, *out), tidy=False)
+        formula = Formula(formula.e, formula.letters[_count(target) :])
+        if link.jacobian is None or link.contracted is None:
+            return PlannedStep(link, rule, formula, None, "unknown", None, None, None, link.problem)
+        jacobian, contracted = self._with_lets(link.jacobian), self._with_lets(link.contracted)
+        product = written_product(link)
+        return PlannedStep(
+            link,
+            rule,
+            formula,
+            self._shown(jacobian, (*target, *out)),
+            structure(link),
+            None if product is None else self._product(self._with_lets(product), link),
+            self._shown(contracted, target),
+            self._matrix(contracted, link.target),
+            None,
+        )
+
+    def _product(self, product: Expr, link: Link) -> Formula:
+        """Σ over the output's letters of upstream times Jacobian: the sum is bound to the letters the Jacobian has."""
+        return self._shown(product, just_indices(link.target))
+
+    def _matrix(self, e: Expr, target: tuple[Bind, ...]) -> Any:
+        if any(not isinstance(i, Index) for i, _ in target):
+            return None
+        tree = checked_matrix_form(e, target, self._shapes(), [bar(name) for name in self.names.values()])
+        return None if tree is None else late_tree(tree, self.sizes)
+
+    def _shapes(self) -> dict[TensorName, tuple[Any, ...]]:
+        """The symbolic sizes of everything that has a name in formulas."""
+        shapes: dict[TensorName, tuple[Any, ...]] = {}
+        for i, name in self.names.items():
+            sizes = tuple(size(n) for n in self.tape.values[i].shape)
+            shapes[TensorName(name)] = shapes[bar(name)] = sizes
+        for let in self.lets.values():
+            shapes[TensorName(let.name)] = tuple(n for _, n in let.place)
+        for name, (k, key) in self.deriver.given.items():
+            shapes[TensorName(name)] = tuple(size(n) for n in self.deriver.given_shape(k, key))
+        return shapes
+
+    # closed forms
+
+    def _closed(self, form: Expr, target: tuple[Bind, ...], rows: tuple[Bind, ...]) -> PlannedClosedForm:
+        expanded = self._with_lets(self.deriver.expanded(self._with_lets(form)))
+        short = self._with_lets(form)
+        raw = expanded if weight(expanded) <= SHOWN else short
+        free = (*just_indices(rows), *just_indices(target))
+        own = {name for name in self.names.values() if raw.has(TensorName(name))}
+        leaves = {self.names[i] for i in self.wanted} | {
+            n for i, n in self.names.items() if self.tape.values[i].source is None
+        }
+        names = tuple(sorted((own - leaves) | {p.name for p in self.lets.values() if raw.has(TensorName(p.name))}))
+        matrix = None if rows else self._matrix(raw, target)
+        return PlannedClosedForm(raw, self._shown(raw, free), matrix, names)
+
+    # lets
+
+    def _with_lets(self, e: Expr) -> Expr:
+        """Softmax (and the like) of a plain tensor under a name of its own: P, defined in a where-line."""
+        if not e.args:
+            return e
+        if isinstance(e, Transform) and e.op in NAMES_OF_TRANSFORMS and isinstance(e.body, Entry):
+            return self._let(e)
+        return rebuild(e, [self._with_lets(a) for a in e.args])
+
+    def _let(self, e: Transform) -> Expr:
+        body: Any = e.body
+        positions = dict(zip(e.bound, e.positions, strict=True))
+        if any(not isinstance(i, Index) and i != 0 for i in body.indices) or len(set(body.indices)) != len(body.indices):
+            return e
+        place = tuple(Index(f"q{k}") for k in range(len(body.indices)))
+        renamed = {i: q for i, q in zip(body.indices, place, strict=True) if i not in positions}
+        at = [q for i, q in zip(body.indices, place, strict=True) if i in positions]
+        ordered = sorted(e.limits, key=lambda limit: body.indices.index(limit[0]))
+        key = Transform(e.op, body.xreplace(renamed), ordered, at)
+        if key not in self.lets:
+            shape = self._shape_of(body.tensor)
+            if shape is None:
+                return e
+            sizes = [n for _, n in places("q", shape)]
+            name = self._unused(NAMES_OF_TRANSFORMS[e.op])
+            shown = self._shown(key, place, tidy=False)
+            binds = tuple(zip(place, sizes, strict=True))
+            self.lets[key] = PlannedLet(name, e.op, binds, key, shown)
+        return Entry(TensorName(self.lets[key].name), *(positions.get(i, i) for i in body.indices))
+
+    def _shape_of(self, tensor: TensorName) -> tuple[int, ...] | None:
+        for i, name in self.names.items():
+            if name == tensor.name:
+                return self.tape.values[i].shape
+        return None
+
+
+def late_tree(tree: Any, sizes: Mapping[Any, Any]) -> Any:
+    """A matrix tree with the sizes' numbers put in."""
+    if isinstance(tree, tuple):
+        return tuple(late_tree(part, sizes) for part in tree)
+    if isinstance(tree, Expr) and not isinstance(tree, TensorName):
+        return late(tree, dict(sizes))
+    if not is_dataclass(tree) or isinstance(tree, type):
+        return tree
+    return replace(tree, **{f.name: late_tree(getattr(tree, f.name), sizes) for f in fields(tree) if f.init})
+
+
+def _count(indices: tuple[Any, ...]) -> int:
+    return sum(isinstance(i, Index) for i in indices)
+
+
+def structure(link: Link) -> str:
+    """What the Jacobian looks like: identity, diagonal, row, column, scalar, sparse (some deltas) or dense."""
+    e = link.jacobian
+    out = [i for i in just_indices(link.step.out) if isinstance(i, Index)]
+    target = [i for i in just_indices(link.target) if isinstance(i, Index)]
+    if not out and not target:
+        return "scalar"
+    if not out:
+        return "row"
+    if not target:
+        return "column"
+    assert e is not None
+    deltas = {f.condition for f in (e.args if e.is_Mul else (e,)) if isinstance(f, Indicator)}
+    paired = [any(Eq(i, j) in deltas for j in target) for i in out]
+    if len(out) == len(target) and all(Eq(i, j) in deltas for i, j in zip(out, target, strict=True)):
+        rest = [f for f in (e.args if e.is_Mul else (e,)) if not isinstance(f, Indicator)]
+        return "diagonal" if any(f.has(Entry) for f in rest) or rest and not _is_unit(rest) else "identity"
+    if all(paired) and len(out) == len(target):
+        return "permutation"
+    return "sparse" if deltas or e.atoms(Indicator) else "dense"
+
+
+def _is_unit(factors: list[Expr]) -> bool:
+    return all(f in (UNIT, 1) for f in factors)
+

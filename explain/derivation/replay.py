@@ -1,0 +1,123 @@
+"""The recorded tape run again in float64, with chosen inputs moved: the third witness, central differences.
+
+Everything else stays as recorded: masks, indices, class targets, random draws. What was an integer or a truth value is
+never recomputed, so a choice made once stays made.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from explain.derivation.steps import needed
+from explain.tape.record import Tape
+
+ALL_ENTRIES = 256
+SOME_ENTRIES = 64
+DIRECTIONS = 3
+STEP = 6e-6  # near the cube root of the float64 epsilon: where truncation and rounding of a central difference balance
+
+
+class Replay:
+    """The applications that ``output`` depends on, ready to run again. ``values``: every value in float64."""
+
+    def __init__(self, tape: Tape, output: int) -> None:
+        self.output = output
+        self._tape = tape
+        self._order = needed(tape, output)
+        self.values: dict[int, Any] = {}
+        for k in self._order:
+            for i in tape.applied[k].inputs:
+                if tape.values[i].source is None:
+                    self.values[i] = _as_float64(tape.values[i].array)
+        if tape.values[output].source is None:
+            self.values[output] = _as_float64(tape.values[output].array)
+        self._run(self._order, self.values)
+
+    def _run(self, order: list[int], values: dict[int, Any]) -> None:
+        for k in order:
+            applied = self._tape.applied[k]
+            if applied.op.name == "to":
+                values[applied.outputs[0]] = values[applied.inputs[0]]
+                continue
+            found = applied.op.forward(*(values[i] for i in applied.inputs), **applied.options)
+            for i, y in zip(applied.outputs, found if applied.op.outputs > 1 else (found,), strict=True):
+                recorded = self._tape.values[i].array
+                values[i] = y if np.asarray(recorded).dtype.kind == "f" else recorded
+
+    def dependents(self, leaf: int) -> list[int]:
+        """The applications whose result changes with this value."""
+        touched, found = {leaf}, []
+        for k in self._order:
+            if touched & set(self._tape.applied[k].inputs):
+                found.append(k)
+                touched |= set(self._tape.applied[k].outputs)
+        return found
+
+    def at(self, leaf: int, array: Any, order: list[int] | None = None) -> Any:
+        """The output with ``leaf`` at other entries. ``order``: its dependents, if already known."""
+        values = dict(self.values)
+        values[leaf] = array
+        self._run(self.dependents(leaf) if order is None else order, values)
+        return values[self.output]
+
+
+def _as_float64(array: Any) -> Any:
+    a = np.asarray(array)
+    return a[()] if a.dtype.kind in "b" or (a.dtype.kind in "iu" and not isinstance(array, int)) else a.astype(np.float64)[()]
+
+
+@dataclass(frozen=True, eq=False)
+class Differences:
+    """Central differences of ⟨v, y⟩ by the entries of one leaf.
+
+    ``entries``: flat positions tried; ``central``, ``left``, ``right``: the differences there. ``directions``: pairs
+    (unit direction, central difference along it), where not all entries were tried.
+    """
+
+    entries: np.ndarray
+    central: np.ndarray
+    left: np.ndarray
+    right: np.ndarray
+    directions: tuple[tuple[np.ndarray, float], ...]
+
+    @property
+    def complete(self) -> bool:
+        """All entries were tried."""
+        return not self.directions
+
+
+def differences(replay: Replay, leaf: int, v: Any) -> Differences:
+    """Central and one-sided differences of ⟨v, output⟩ by the entries of ``leaf``, in float64."""
+    start = np.array(replay.values[leaf], np.float64)
+    order = replay.dependents(leaf)
+    weight = np.asarray(v, np.float64)
+
+    def value(moved: np.ndarray) -> float:
+        return float(np.sum(weight * replay.at(leaf, moved[()] if moved.ndim == 0 else moved, order)))
+
+    middle = value(start)
+    stream = np.random.default_rng(0)
+    if start.size <= ALL_ENTRIES:
+        entries = np.arange(start.size)
+    else:
+        entries = np.sort(stream.choice(start.size, SOME_ENTRIES, replace=False))
+    rows = []
+    for k in entries:
+        h = STEP * max(1.0, abs(float(start.flat[k])))
+        up, down = start.copy(), start.copy()
+        up.flat[k] += h
+        down.flat[k] -= h
+        above, below = value(up), value(down)
+        rows.append(((above - below) / (2 * h), (middle - below) / h, (above - middle) / h))
+    central, left, right = np.array(rows, np.float64).reshape(-1, 3).T
+    directions = []
+    for _ in range(DIRECTIONS if start.size > ALL_ENTRIES else 0):
+        d = stream.normal(size=start.shape)
+        d /= math.sqrt(float(np.sum(d * d)))
+        h = STEP * max(1.0, float(np.max(np.abs(start))))
+        directions.append((d, (value(start + h * d) - value(start - h * d)) / (2 * h)))
+    return Differences(entries, central, left, right, tuple(directions))

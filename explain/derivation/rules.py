@@ -1,0 +1,120 @@
+"""Which sentence belongs to a link of the chain rule: the kind of rule that it follows, with its parameters."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from explain.derivation.steps import AFFINE, Group
+from explain.ops.base import axes
+from explain.tape.record import Applied, Tape
+
+
+@dataclass(frozen=True)
+class Rule:
+    """``kind``: key of the sentence; ``details``: its parameters (names, counts)."""
+
+    kind: str
+    details: dict[str, Any]
+
+
+def rule_of(tape: Tape, group: Group, x: int, names: dict[int, str]) -> Rule:
+    """The rule of the link from the group's output back to its input ``x``."""
+    members = [tape.applied[k] for k in group.applied]
+    meets = [(a, p) for a in members for p, i in enumerate(a.inputs) if i == x]
+    first, position = meets[0]
+    heavy = [a for a in members if _is_heavy(a)]
+    details: dict[str, Any] = {"x": names[x], "z": names[group.output], "op": first.op.name, "uses": len(meets)}
+    if len(members) == 1 or (len(heavy) == 1 and first is heavy[0] and _only_tail(tape, members, heavy[0])):
+        return _single(tape, first, position, meets, details, tail=len(members) > 1)
+    if heavy and not _reaches(tape, members, first, heavy[0]):
+        return _tail(tape, first, x, details)
+    if heavy:
+        details["inner"] = [a.op.rule or a.op.kind for a in members if a is not heavy[0] and not _after(tape, a, heavy[0])]
+        return Rule(f"{heavy[0].op.rule}_of", details | _counts(tape, heavy[0]))
+    if all(a.op.kind == "index" for a in members):
+        return Rule("index_chain", details)
+    if _broadcast(tape, group, x):
+        details["shape"] = tape.values[x].shape
+        return Rule("chain_broadcast", details)
+    return Rule("chain", details)
+
+
+def _is_heavy(a: Applied) -> bool:
+    return a.op.kind not in ("elementwise", "index", "constant")
+
+
+def _only_tail(tape: Tape, members: list[Applied], heavy: Applied) -> bool:
+    return all(a is heavy or _after(tape, a, heavy) for a in members)
+
+
+def _after(tape: Tape, a: Applied, heavy: Applied) -> bool:
+    """``a`` uses the result of ``heavy``, directly or not."""
+    todo = list(a.inputs)
+    while todo:
+        i = todo.pop()
+        if i in heavy.outputs:
+            return True
+        source = tape.values[i].source
+        if source is not None and source[0] >= 0:
+            todo += tape.applied[source[0]].inputs
+    return False
+
+
+def _reaches(tape: Tape, members: list[Applied], first: Applied, heavy: Applied) -> bool:
+    return first is heavy or any(_after(tape, heavy, a) for a in members if a is first)
+
+
+def _tail(tape: Tape, first: Applied, x: int, details: dict[str, Any]) -> Rule:
+    """A link through the affine tail only: ``b`` in ``X @ W + b``."""
+    shape, out = tape.values[x].shape, tape.values[first.outputs[0]].shape
+    details |= {"shape": shape, "out_shape": out}
+    if shape != out:
+        details["repeats"] = _repeats(shape, out)
+        return Rule("broadcast", details)
+    return Rule(first.op.rule if first.op.name in AFFINE else "chain", details)
+
+
+def _single(
+    tape: Tape, first: Applied, position: int, meets: list[tuple[Applied, int]], details: dict[str, Any], tail: bool
+) -> Rule:
+    details |= _counts(tape, first) | {"position": position, "tail": tail}
+    rule = first.op.rule or first.op.kind
+    if len(meets) > 1:
+        return Rule("square" if rule in ("mul", "dot") else f"{first.op.kind}_twice", details)
+    if first.op.kind == "contraction" and rule == "matmul":
+        return Rule("matmul_right" if position else "matmul_left", details)
+    if first.op.broadcasts and first.op.outputs == 1:
+        shape, out = tape.values[first.inputs[position]].shape, tape.values[first.outputs[0]].shape
+        if shape != out:
+            details |= {"shape": shape, "out_shape": out, "repeats": _repeats(shape, out)}
+            return Rule("broadcast" if rule in ("add", "sub") else "chain_broadcast", details)
+        if rule in ("div", "pow", "sub") and position:
+            return Rule(f"{rule}_second", details)
+    return Rule(rule, details)
+
+
+def _repeats(shape: tuple[int, ...], out: tuple[int, ...]) -> int:
+    """In how many output entries one input entry is used."""
+    count = 1
+    padded = (1,) * (len(out) - len(shape)) + shape
+    for a, b in zip(padded, out, strict=True):
+        count *= b if a == 1 else 1
+    return count
+
+
+def _broadcast(tape: Tape, group: Group, x: int) -> bool:
+    return tape.values[x].shape != tape.values[group.output].shape
+
+
+def _counts(tape: Tape, a: Applied) -> dict[str, Any]:
+    """How many entries a reduction runs over."""
+    if a.op.kind != "reduction" and a.op.name not in ("cross_entropy",):
+        return {}
+    shape = tape.values[a.inputs[0]].shape
+    if a.op.name == "cross_entropy":
+        return {"n": shape[0] if len(shape) == 2 else 1, "reduction": a.options.get("reduction", "mean")}
+    count = 1
+    for k in axes(a.op.complete(a.options).get("dim"), len(shape)):
+        count *= shape[k]
+    return {"n": count}

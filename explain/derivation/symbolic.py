@@ -1,0 +1,293 @@
+"""The symbolic side of a derivation: per step its formula, Jacobian and Jᵀv, and the closed form of every gradient.
+
+Depends on the structure of the tape only (ops, options, shapes, names), never on the numbers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from sympy import Add, Expr, Mul, S, Tuple
+
+from explain.calculus import walk
+from explain.calculus.express import expand_entries, in_terms_of, weight
+from explain.calculus.namespace import Namespace, Operand, bare, number_operand, plain_exponents, tensor_operand
+from explain.calculus.symbols import Entry, Index, TensorName, Total, Transform, numeric_size, size, substitute
+from explain.derivation.steps import Group
+from explain.errors import CannotDerive
+from explain.tape.record import Tape
+
+Bind = tuple[Index, Any]
+CARRIED = 400
+"""How large an upstream closed form may grow (in parts) before the next step starts again from the adjoint's name."""
+SHOWN = 45
+"""How large a closed form may be (in parts) to be shown with all names of steps expanded."""
+
+
+def bar(name: str) -> TensorName:
+    """The adjoint of a tensor: ∂out/∂name."""
+    return TensorName(f"bar({name})")
+
+
+def places(prefix: str, numbers: Sequence[int]) -> tuple[Bind, ...]:
+    """Indices for every axis of a tensor; along an axis of size 1 the index is plain 0."""
+    return tuple((S.Zero if n == 1 else Index(f"{prefix}{k}"), size(n)) for k, n in enumerate(numbers))
+
+
+def just_indices(binds: Sequence[Bind]) -> tuple[Index, ...]:
+    """The indices without their sizes."""
+    return tuple(i for i, _ in binds)
+
+
+def renaming(old: Sequence[Any], new: Sequence[Any]) -> dict[Any, Any]:
+    """The substitution of indices by indices (or positions); plain numbers stay."""
+    return {i: j for i, j in zip(old, new, strict=True) if isinstance(i, Index)}
+
+
+@dataclass(frozen=True, eq=False)
+class StepFormula:
+    """One step as mathematics: one entry of its output at ``out``, evaluated and as written.
+
+    ``differential``: per input name, one entry of the change of the output for a change ``d(input)``, where the op is
+    given by a differential rule; then ``formula`` is the entry of the op's own name.
+    """
+
+    group: Group
+    name: str
+    out: tuple[Bind, ...]
+    formula: Expr
+    written: Expr
+    differential: dict[str, Expr]
+
+
+@dataclass(frozen=True, eq=False)
+class Link:
+    """One link of the chain rule, in raw indices: the target's are ``target``, the output's ``out``.
+
+    ``jacobian``: ∂ output / ∂ input; ``contracted``: Jᵀv with the adjoint's name as v; both in the output's language.
+    ``problem``: why there are none. ``exact`` is the Jᵀv before the output's name was put in.
+    """
+
+    step: StepFormula
+    input: int
+    input_name: str
+    target: tuple[Bind, ...]
+    jacobian: Expr | None
+    contracted: Expr | None
+    exact: Expr | None
+    problem: CannotDerive | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Symbolic:
+    """All steps and links in the order backward walks them, and per leaf its gradient in the steps' names.
+
+    ``closed``: per value id the gradient formula (None where some step cannot be derived or it grew too large).
+    ``given``: names of index arrays that forward gave: (application, key) by name. ``rows``: indices of the output's
+    entry, free in ``closed`` where a Jacobian is derived.
+    """
+
+    steps: tuple[StepFormula, ...]
+    links: tuple[Link, ...]
+    closed: dict[int, Expr | None]
+    targets: dict[int, tuple[Bind, ...]]
+    rows: tuple[Bind, ...]
+    given: dict[str, tuple[int, str]]
+
+
+class Deriver:
+    """Derives the symbolic side of one backward call."""
+
+    def __init__(self, tape: Tape, groups: list[Group], names: dict[int, str]) -> None:
+        self.tape = tape
+        self.names = names
+        self.groups = groups
+        self.given: dict[str, tuple[int, str]] = {}
+        self._given_names: dict[int, dict[str, TensorName]] = {}
+        self._taken = set(names.values())
+        self.steps = [self._step(g) for g in groups]
+
+    def links_and_closed(self, output: int, flows: set[int], seed: Expr, as_rows: bool) -> Symbolic:
+        """Walk back from ``output``. ``flows``: value ids that gradients flow through. ``seed``: the cotangent at the
+        output's indices; with ``as_rows`` the output's indices stay free and the closed forms are Jacobians."""
+        rows = places("o", self.tape.values[output].shape) if as_rows else ()
+        closed: dict[int, Expr | None] = {}
+        targets: dict[int, tuple[Bind, ...]] = {}
+        out_target = places("t", self.tape.values[output].shape)
+        closed[output] = seed
+        targets[output] = out_target
+        links: list[Link] = []
+        for step in reversed(self.steps):
+            z = step.group.output
+            if z not in closed:
+                continue
+            for x in step.group.inputs:
+                if x not in flows:
+                    continue
+                link = self._link(step, x)
+                links.append(link)
+                targets[x] = link.target
+                part = self._carried(link, closed[z], z == output and as_rows, rows)
+                if x not in closed:
+                    closed[x] = part
+                elif part is None or closed[x] is None:
+                    closed[x] = None
+                else:
+                    closed[x] = walk.canonical(Add(closed[x], part))
+        return Symbolic(tuple(self.steps), tuple(links), closed, targets, rows, self.given)
+
+    # one step
+
+    def _step(self, group: Group) -> StepFormula:
+        shape = self.tape.values[group.output].shape
+        out = places("z", shape)
+        indices = just_indices(out)
+        name = self.names[group.output]
+        last = self.tape.applied[group.applied[-1]]
+        if hasattr(last.op, "differential"):
+            source = self.names[last.inputs[0]]
+            entry = Entry(TensorName(f"{last.op.name}({source})"), *indices)
+            return StepFormula(group, name, out, entry, entry, {source: self._differential(group, name, out)})
+        formula, written = (self._entry(group, group.output, indices, out, mode) for mode in (False, True))
+        return StepFormula(group, name, out, plain_exponents(bare(formula)), bare(written), {})
+
+    def _namespace(self, k: int, as_written: bool, out: Sequence[Bind]) -> Namespace:
+        given = {}
+        for key, name in self._names_of_given(k).items():
+            array = self._given_array(k, key)
+            given[key] = tensor_operand(name, array.shape, as_written)
+        s = Namespace(as_written, given)
+        s.declare(just_indices(out), [n for _, n in out])
+        return s
+
+    def given_shape(self, k: int, key: str) -> tuple[int, ...]:
+        """The sizes of an index array that application ``k`` gives."""
+        return self._given_array(k, key).shape
+
+    def _given_array(self, k: int, key: str) -> np.ndarray:
+        return np.asarray(given_arrays(self.tape, k)[key])
+
+    def _names_of_given(self, k: int) -> dict[str, TensorName]:
+        if k not in self._given_names:
+            found: dict[str, TensorName] = {}
+            for key in given_arrays(self.tape, k):
+                name, number = key, 1
+                while name in self._taken:
+                    name, number = f"{key}_{number}", number + 1
+                self._taken.add(name)
+                self.given[name] = (k, key)
+                found[key] = TensorName(name)
+            self._given_names[k] = found
+        return self._given_names[k]
+
+    def _operand(self, group: Group, value: int, as_written: bool) -> Operand:
+        v = self.tape.values[value]
+        if v.number is not None:
+            return number_operand(v.number, as_written)
+        if value in group.inputs:
+            return tensor_operand(TensorName(self.names[value]), v.shape, as_written)
+
+        def entry(indices: tuple[Any, ...]) -> Any:
+            out = tuple((i, size(n)) for i, n in zip(indices, v.shape, strict=True))
+            return self._entry(group, value, indices, tuple(b for b in out if isinstance(b[0], Index)), as_written)
+
+        return Operand(v.shape, entry)
+
+    def _entry(self, group: Group, value: int, indices: tuple[Any, ...], out: Sequence[Bind], as_written: bool) -> Any:
+        source = self.tape.values[value].source
+        assert source is not None, "a step ends in an application"
+        k, which = source
+        applied = self.tape.applied[k]
+        s = self._namespace(k, as_written, out)
+        operands = [self._operand(group, i, as_written) for i in applied.inputs]
+        found = applied.op.formula(s, indices, *operands, **applied.op.complete(applied.options))
+        return found[which] if isinstance(found, tuple) else found
+
+    def _differential(self, group: Group, name: str, out: tuple[Bind, ...]) -> Expr:
+        applied = self.tape.applied[group.applied[-1]]
+        (x,) = applied.inputs
+        shape = self.tape.values[x].shape
+        s = self._namespace(group.applied[-1], False, out)
+        y = tensor_operand(TensorName(name), self.tape.values[group.output].shape, False)
+        change = tensor_operand(TensorName(f"d({self.names[x]})"), shape, False)
+        op: Any = applied.op
+        return bare(op.differential(s, just_indices(out), y, self._operand(group, x, False), change))
+
+    # one link
+
+    def _link(self, step: StepFormula, x: int) -> Link:
+        name = self.names[x]
+        target = places("t", self.tape.values[x].shape)
+        upstream = Entry(bar(step.name), *just_indices(step.out))
+        variable, formula = TensorName(name), step.formula
+        if name in step.differential:
+            variable, formula = TensorName(f"d({name})"), step.differential[name]
+        try:
+            jacobian = walk.jacobian(formula, step.out, variable, target)
+            exact = walk.vjp(formula, step.out, upstream, variable, target)
+        except CannotDerive as problem:
+            return Link(step, x, name, target, None, None, None, problem)
+        told = in_terms_of(jacobian, step.formula, just_indices(step.out), TensorName(step.name))
+        contracted = in_terms_of(exact, step.formula, just_indices(step.out), TensorName(step.name))
+        return Link(step, x, name, target, told, contracted, exact)
+
+    def _carried(self, link: Link, upstream: Expr | None, first_of_rows: bool, rows: tuple[Bind, ...]) -> Expr | None:
+        """The gradient at the link's input, from the closed form at its output."""
+        step = link.step
+        if link.exact is None or upstream is None:
+            return None
+        variable, formula = TensorName(link.input_name), step.formula
+        if link.input_name in step.differential:
+            variable, formula = TensorName(f"d({link.input_name})"), step.differential[link.input_name]
+        if first_of_rows:
+            free = renaming(just_indices(step.out), just_indices(rows))
+            found = walk.jacobian(substitute(formula, free), rows, variable, link.target)
+        else:
+            arriving = places("t", [numeric_size(n) for _, n in step.out])
+            at_out = renaming(just_indices(arriving), just_indices(step.out))
+            found = walk.vjp(formula, step.out, substitute(upstream, at_out), variable, link.target, rows)
+        found = in_terms_of(found, step.formula, just_indices(step.out), TensorName(step.name))
+        return found if weight(found) <= CARRIED else None
+
+    # closed forms
+
+    def expanded(self, e: Expr) -> Expr:
+        """The formula with the names of all steps replaced by their formulas, down to what the program was given."""
+        for step in reversed(self.steps):
+            if step.differential or isinstance(step.formula, Transform):
+                continue  # an inverse has no formula of its own, a softmax is best known by its name
+            e = self.replaced(e, step)
+            if weight(e) > 2 * SHOWN:
+                return e
+        return e
+
+    @staticmethod
+    def replaced(e: Expr, step: StepFormula) -> Expr:
+        """The formula with one step's entries replaced by the step's formula."""
+        name = TensorName(step.name)
+        if not e.has(name):
+            return e
+        return walk.canonical(expand_entries(e, name, step.formula, just_indices(step.out)))
+
+
+def written_product(link: Link) -> Expr | None:
+    """Jᵀv with its sum written out: Σ over the output's indices of the upstream times the Jacobian."""
+    if link.jacobian is None:
+        return None
+    upstream = Entry(bar(link.step.name), *just_indices(link.step.out))
+    if link.jacobian.is_zero:
+        return S.Zero
+    term = Mul(upstream, link.jacobian, evaluate=False)
+    return Total(term, *(Tuple(i, n) for i, n in link.step.out if isinstance(i, Index)))
+
+
+def given_arrays(tape: Tape, k: int) -> dict[str, Any]:
+    """The index arrays that application ``k`` gives its formula."""
+    applied = tape.applied[k]
+    outputs = tuple(tape.values[i].array for i in applied.outputs)
+    y = outputs if len(outputs) > 1 else outputs[0]
+    ins = [tape.values[i].array for i in applied.inputs]
+    return applied.op.given(y, *ins, **applied.options)
