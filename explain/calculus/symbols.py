@@ -225,6 +225,9 @@ class Indicator(Expr):
         """The condition."""
         return self.args[0]
 
+    def _eval_power(self, exponent: Expr) -> Expr | None:
+        return self if exponent.is_Integer and exponent.is_positive else None
+
 
 class Holds(Expr):
     """A truth value that a mask gives: used as a condition."""

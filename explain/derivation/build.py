@@ -112,7 +112,7 @@ class _Builder:
 
     def _row(self, v: Value) -> Row:
         formula = self.plan.rows.get(v.id)
-        if formula is not None:
+        if v.id in self.plan.rows:
             kind, code = "step", code_of(self.tape, v.id, self.plan.names)
         else:
             kind, code = ("leaf" if v.id in self.r.wanted else "given"), None

@@ -68,7 +68,7 @@ class Plan:
     groups: tuple[Group, ...]
     names: dict[int, str]
     given: dict[str, tuple[int, str]]
-    rows: dict[int, Formula]
+    rows: dict[int, Formula | None]
     steps: tuple[PlannedStep, ...]
     closed: dict[int, PlannedClosedForm]
     raw_closed: dict[int, Expr | None]
@@ -120,7 +120,10 @@ class _Planner:
         seed_name = self._unused("v") if self.mode == "vjp" else None
         flows = self._flows(groups)
         symbolic = self.deriver.links_and_closed(output, flows, self._seed(seed_name), self.mode == "jacobian")
-        rows = {s.group.output: self._shown(s.written, just_indices(s.out), tidy=False) for s in symbolic.steps}
+        rows = {
+            s.group.output: None if s.written is None else self._shown(s.written, just_indices(s.out), tidy=False)
+            for s in symbolic.steps
+        }
         steps = tuple(self._step(link) for link in symbolic.links)
         closed = {}
         for leaf in self.wanted:
@@ -162,7 +165,7 @@ class _Planner:
         step, tape = link.step, self.tape
         rule = rule_of(tape, step.group, link.input, self.names)
         target, out = just_indices(link.target), just_indices(step.out)
-        formula = self._shown(step.written, (*target, *out), tidy=False)
+        formula = self._shown(step.formula if step.written is None else step.written, (*target, *out), tidy=False)
         formula = Formula(formula.e, formula.letters[_count(target) :])
         if link.jacobian is None or link.contracted is None:
             return PlannedStep(link, rule, formula, None, "unknown", None, None, None, link.problem)

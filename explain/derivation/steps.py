@@ -147,7 +147,7 @@ def named(tape: Tape, groups: list[Group], output: int) -> dict[int, str]:
             elif i == output:
                 names[i] = unused("out")
             elif value.source is None:
-                names[i] = unused("c")
+                names[i] = unused(_word_for(tape, group, i))
             else:
                 counter += 1
                 while f"u_{counter}" in taken:
@@ -155,3 +155,14 @@ def named(tape: Tape, groups: list[Group], output: int) -> dict[int, str]:
                 names[i] = unused(f"u_{counter}")
     names.setdefault(output, tape.values[output].name or unused("out"))
     return names
+
+
+def _word_for(tape: Tape, group: Group, value: int) -> str:
+    """What an op calls an input that the program never named: the mask of dropout."""
+    for k in group.applied:
+        applied = tape.applied[k]
+        if value in applied.inputs:
+            position = applied.inputs.index(value)
+            if position < len(applied.op.tensor_names):
+                return applied.op.tensor_names[position]
+    return "c"

@@ -52,15 +52,21 @@ class StepFormula:
     """One step as mathematics: one entry of its output at ``out``, evaluated and as written.
 
     ``differential``: per input name, one entry of the change of the output for a change ``d(input)``, where the op is
-    given by a differential rule; then ``formula`` is the entry of the op's own name.
+    given by a differential rule; then ``formula`` is the entry of the op's own name. ``written`` is None for what has no
+    formula at all (a comparison, argmax).
     """
 
     group: Group
     name: str
     out: tuple[Bind, ...]
     formula: Expr
-    written: Expr
+    written: Expr | None
     differential: dict[str, Expr]
+
+    @property
+    def stays(self) -> bool:
+        """Its name is not replaced by its formula: it has none, or is best known by its name (a softmax)."""
+        return self.written is None or bool(self.differential) or isinstance(self.formula, Transform)
 
 
 @dataclass(frozen=True, eq=False)
@@ -122,7 +128,7 @@ class Deriver:
         links: list[Link] = []
         for step in reversed(self.steps):
             z = step.group.output
-            if z not in closed:
+            if z not in closed or not self.tape.values[z].requires_grad:
                 continue
             for x in step.group.inputs:
                 if x not in flows:
@@ -151,6 +157,8 @@ class Deriver:
             source = self.names[last.inputs[0]]
             entry = Entry(TensorName(f"{last.op.name}({source})"), *indices)
             return StepFormula(group, name, out, entry, entry, {source: self._differential(group, name, out)})
+        if any(not hasattr(self.tape.applied[k].op, "formula") for k in group.applied):
+            return StepFormula(group, name, out, Entry(TensorName(name), *indices), None, {})
         formula, written = (self._entry(group, group.output, indices, out, mode) for mode in (False, True))
         return StepFormula(group, name, out, plain_exponents(bare(formula)), bare(written), {})
 
@@ -257,8 +265,8 @@ class Deriver:
     def expanded(self, e: Expr) -> Expr:
         """The formula with the names of all steps replaced by their formulas, down to what the program was given."""
         for step in reversed(self.steps):
-            if step.differential or isinstance(step.formula, Transform):
-                continue  # an inverse has no formula of its own, a softmax is best known by its name
+            if step.stays:
+                continue
             e = self.replaced(e, step)
             if weight(e) > 2 * SHOWN:
                 return e

@@ -1,0 +1,198 @@
+"""An expression from its text to a finished document: run it, send a cotangent back, derive."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from sympy import Mul
+
+from explain.calculus.reader import size_symbol
+from explain.calculus.symbols import Size
+from explain.derivation.build import Request, derive
+from explain.derivation.model import Run, Tensor
+from explain.errors import InputError
+from explain.program.evaluate import Traced, evaluate
+from explain.program.expression import Expression, parse
+from explain.program.roles import kept_names
+from explain.program.values import Given, as_given
+from explain.tape.dtypes import BY_NUMPY
+from explain.tape.engine import backward
+from explain.tape.record import Tape
+
+MOST_ROWS = 256
+"""A vector result without v is shown by its whole Jacobian up to this many rows."""
+PRIMES = (5, 7, 11, 13, 17, 19, 23, 29, 31, 37)
+"""Sizes that stand in for symbolic ones: products of them can be told apart."""
+
+Shape = Sequence[str | int]
+
+
+def expr(
+    text: str,
+    /,
+    *,
+    v: Any = None,
+    wrt: str | Sequence[str] | None = None,
+    shapes: Mapping[str, Shape] | None = None,
+    **values: Any,
+) -> Run:
+    """Where the gradient of an expression comes from: ``explain.expr("2*dot(x, x)", x=[0, 1, 2, 3])``.
+
+    ``values``: numbers, nested lists, arrays, or text as on the command line (``"ones(2, 2)"``). ``wrt``: the name or
+    names to differentiate by; all float ones if None. ``v``: the cotangent of a result with several entries; without it
+    the Jacobian is derived. Without values the derivation is symbolic: names are scalars, or have the ``shapes`` given
+    (sizes are names or numbers).
+
+    Returns the document; it shows itself in a notebook. Raises InputError, OperationError or CannotDerive, each with the
+    place in the text.
+    """
+    given = {name: as_given(value, name) for name, value in values.items()}
+    cotangent = None if v is None else as_given(v)
+    return run_expression(text, given, cotangent, (wrt,) if isinstance(wrt, str) else wrt, shapes or {})
+
+
+def run_expression(
+    text: str,
+    given: Mapping[str, Given],
+    v: Given | None,
+    wrt: Sequence[str] | None,
+    shapes: Mapping[str, Shape],
+) -> Run:
+    """The document of one expression; see ``expr``. ``given``: the values by name, empty for a symbolic derivation."""
+    expression = parse(text)
+    symbolic = not given and bool(expression.names)
+    sizes: dict[str, int] = {}
+    if symbolic:
+        sizes = _stand_in_sizes(expression, shapes)
+        given = _stand_ins(expression, shapes, sizes)
+    elif shapes:
+        raise InputError("--shape gives sizes where no values are given; with --at the values say their shapes")
+    traced = evaluate(expression, given, wrt=wrt)
+    mode, jacobians = _walk_back(traced, v, symbolic)
+    tape = traced.tape()
+    output = traced.recorder.value_id(traced.output)
+    wanted = tuple(traced.recorder.value_id(traced.inputs[name]) for name in traced.wrt)
+    grads = {
+        traced.recorder.value_id(t): t.grad.data
+        for name, t in traced.inputs.items()
+        if name in traced.wrt and t.grad is not None
+    }
+    request = Request(
+        tape=tape,
+        output=output,
+        wanted=wanted,
+        mode=mode,
+        backward=tape.backwards[0] if tape.backwards else None,
+        jacobians={traced.recorder.value_id(traced.inputs[name]): rows for name, rows in jacobians.items()},
+        grads=grads,
+        sizes=_named_sizes(tape, sizes),
+    )
+    derivation = derive(request)
+    tensors = () if symbolic else _tensors(traced, derivation.output)
+    words = () if symbolic else tuple(f"{name} = {value.text}" for name, value in given.items() if value.text)
+    return Run(text, "expression", words, (derivation,), tensors)
+
+
+def _walk_back(traced: Traced, v: Given | None, symbolic: bool) -> tuple[str, dict[str, np.ndarray]]:
+    """Run backward as the result asks for it. Returns the mode and, for a vector without v, the rows of the Jacobian."""
+    if not traced.output.requires_grad:
+        return "none", {}
+    if v is not None:
+        traced.backward(v)
+        return "vjp", {}
+    if traced.output.data.size == 1 and traced.output.data.ndim == 0:
+        traced.backward()
+        return ("symbolic" if symbolic else "gradient"), {}
+    return "jacobian", {} if symbolic else _rows(traced)
+
+
+def _rows(traced: Traced) -> dict[str, np.ndarray]:
+    """All rows of the Jacobian by the tape: one backward per entry of the result."""
+    out = traced.output
+    if out.data.size > MOST_ROWS:
+        raise InputError(
+            f"the result has {out.data.size} entries: its Jacobian is too large to show",
+            hint='Give the cotangent that is sent back, such as --v "ones(…)", or reduce the result with sum(…)',
+        )
+    nodes = {name: (t.gradient_node(), 0) for name, t in traced.inputs.items() if name in traced.wrt}
+    found = {name: np.zeros((*out.data.shape, *traced.inputs[name].data.shape), out.data.dtype) for name in nodes}
+    with np.errstate(all="ignore"):
+        for place in np.ndindex(out.data.shape):
+            seed = np.zeros(out.data.shape, out.data.dtype)
+            seed[place] = 1
+            arrived: dict[Any, Any] = dict.fromkeys(nodes.values())
+            backward([(out, seed[()])], retain_graph=True, wanted=arrived)
+            for name, key in nodes.items():
+                if arrived[key] is not None:
+                    found[name][place] = arrived[key]
+    return found
+
+
+def _tensors(traced: Traced, output: str) -> tuple[Tensor, ...]:
+    named = [*traced.inputs.items(), (output, traced.output)]
+    return tuple(
+        Tensor(
+            name=name,
+            dtype=BY_NUMPY[t.data.dtype].name,
+            shape=tuple(t.data.shape),
+            value=t.data,
+            requires_grad=t.requires_grad,
+            is_leaf=t.is_leaf,
+            grad_fn=t.grad_fn.name() if t.grad_fn else None,
+            grad=t.grad.data if t.grad is not None else None,
+        )
+        for name, t in named
+    )
+
+
+# symbolic shapes
+
+
+def _stand_in_sizes(expression: Expression, shapes: Mapping[str, Shape]) -> dict[str, int]:
+    """A prime for every symbolic size, none of which divides a size that is a number."""
+    for name in shapes:
+        if name not in expression.names:
+            raise InputError(f"--shape {name}: the expression has no {name}; its names are {', '.join(expression.names)}")
+    fixed = {n for shape in shapes.values() for n in shape if isinstance(n, int)}
+    names = list(dict.fromkeys(n for shape in shapes.values() for n in shape if isinstance(n, str)))
+    free = [p for p in PRIMES if not any(n % p == 0 for n in fixed)]
+    if len(names) > len(free):
+        raise InputError(f"{len(names)} symbolic sizes are too many: at most {len(free)}")
+    return dict(zip(names, free, strict=False))
+
+
+def _stand_ins(expression: Expression, shapes: Mapping[str, Shape], sizes: Mapping[str, int]) -> dict[str, Given]:
+    """Random values of the shapes, on which the symbolic derivation is checked."""
+    kept = kept_names(expression.tree)
+    stream = np.random.default_rng(11)
+    found = {}
+    for name in expression.names:
+        if name in kept:
+            raise InputError(
+                f"'{name}' is used as an index, a mask or a class target: it needs a value",
+                expression.first(name),
+                f'Give values by --at, such as --at "{name}=[0, 1]"',
+            )
+        shape = tuple(sizes[n] if isinstance(n, str) else n for n in shapes.get(name, ()))
+        found[name] = Given(stream.uniform(0.4, 1.6, shape), "float64", "", name)
+    return found
+
+
+def _named_sizes(tape: Tape, sizes: Mapping[str, int]) -> dict[Any, Any]:
+    """What every axis length of a symbolic derivation is called: a product of the symbolic sizes in it."""
+    if not sizes:
+        return {}
+    found: dict[Any, Any] = {}
+    for n in sorted({n for value in tape.values for n in value.shape if n > 1}):
+        rest, parts = n, []
+        for name, prime in sizes.items():
+            while rest % prime == 0:
+                rest //= prime
+                parts.append(size_symbol(name))
+        if parts:
+            found[Size(f"n{n}")] = Mul(rest, *parts)
+    return found
+
+
