@@ -1,0 +1,157 @@
+"""The command ``explain``. Heavy imports happen inside the commands: ``explain --help`` loads neither numpy nor sympy."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+import explain
+from explain.errors import ExplainError, InputError
+
+if TYPE_CHECKING:
+    from explain.derivation.model import Run
+
+FORMATS = ("text", "md", "json")
+SUFFIXES = {".md": "md", ".markdown": "md", ".txt": "text", ".json": "json"}
+EXAMPLES = """\
+examples:
+  explain expr "2*dot(x, x)" --at "x=[0,1,2,3]"
+  explain expr "sum((A@x - b)**2)" --at "A=[[1,2],[3,4],[5,6]]" --at "x=[1,-1]" --at "b=[1,0,2]" --wrt x
+  explain expr "x*2" --at "x=ones(3)" --v "[0.1, 1, 10]"
+  explain expr "sum((A@x - b)**2)" --shape "A=m,n" --shape "x=n" --shape "b=m"
+"""
+
+
+class _Parser(argparse.ArgumentParser):
+    """argparse, with its errors in the form of all others."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: {message}\nTry: {self.prog} --help\n")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="explain",
+        description="Where does this .grad come from? Step-by-step, checked derivations of PyTorch gradients.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"explain {explain.__version__}")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True, parser_class=_Parser)
+    expr = commands.add_parser(
+        "expr",
+        help="explain the gradient of one expression",
+        description="Run an expression, send a gradient back through it, and derive every step.",
+        epilog=EXAMPLES + "\nexit codes: 0 done, 1 a check failed or nothing could be derived, 2 the input is not usable\n",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    expr.add_argument("expression", help='for example "mean(3*(x+2)**2)"; functions and methods of torch')
+    expr.add_argument(
+        "--at",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="the value of a name: a number, nested lists, ones(2,2), zeros, arange, linspace, eye, full, "
+        "randn(3, seed=0), @file.npy; without any --at the derivation is symbolic",
+    )
+    expr.add_argument("--v", metavar="VALUE", help="the cotangent v to send back, for a result with several entries")
+    expr.add_argument("--wrt", action="append", metavar="NAME", help="differentiate by this name (default: all float ones)")
+    expr.add_argument(
+        "--shape", action="append", default=[], metavar="NAME=m,n", help="symbolic sizes of a name, where no --at is given"
+    )
+    expr.add_argument("--format", choices=FORMATS, help="default: text on a terminal, md elsewhere, or by the name of FILE")
+    expr.add_argument("-o", "--output", metavar="FILE", type=Path, help="write to FILE")
+    expr.add_argument("--lang", default="en", metavar="LANG", help="language of the sentences: en or zh")
+    expr.add_argument("--index-base", type=int, choices=(0, 1), default=1, help="count indices from 0 or 1 (default: 1)")
+    expr.set_defaults(run=_expr)
+    return parser
+
+
+def _expr(options: argparse.Namespace) -> int:
+    from explain.derivation.expression import run_expression
+    from explain.program.values import parse_given, parse_shape, parse_value
+
+    given = {}
+    for text in options.at:
+        name, value = parse_given(text)
+        if name in given:
+            raise InputError(f"--at gives {name} twice")
+        given[name] = value
+    v = None if options.v is None else parse_value(options.v)
+    shapes = dict(parse_shape(text) for text in options.shape)
+    run = run_expression(options.expression, given, v, options.wrt, shapes)
+    _publish(run, options)
+    return 0 if run.ok else 1
+
+
+def _publish(run: Run, options: argparse.Namespace) -> None:
+    """Write the page where it was asked for."""
+    target: Path | None = options.output
+    format = options.format or _format_of(target)
+    if format == "json" and target is not None:
+        _write_json(run, target, options)
+        return
+    color = target is None and sys.stdout.isatty() and "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb"
+    looks = {"color": color} if format == "text" else {}
+    text = run.render(format, lang=options.lang, index_base=options.index_base, **looks)
+    if target is None:
+        sys.stdout.write(text)
+    else:
+        _written(target, lambda: target.write_text(text, encoding="utf-8"))
+
+
+def _format_of(target: Path | None) -> str:
+    if target is None:
+        return "text" if sys.stdout.isatty() else "md"
+    return SUFFIXES.get(target.suffix.lower(), "md")
+
+
+def _write_json(run: Run, target: Path, options: argparse.Namespace) -> None:
+    """The document, and beside it an .npz with the arrays that are too large for it."""
+    import numpy as np
+
+    from explain.derivation.codec import Arrays
+    from explain.render.document import run_to_json
+
+    arrays = Arrays({})
+    text = run_to_json(run, lang=options.lang, index_base=options.index_base, arrays=arrays)
+    _written(target, lambda: target.write_text(text, encoding="utf-8"))
+    if arrays.kept:
+        beside = target.with_suffix(".npz")
+        kept = arrays.kept
+        _written(beside, lambda: np.savez_compressed(beside, **kept))  # type: ignore[arg-type]
+
+
+def _written(target: Path, write: object) -> None:
+    try:
+        write()  # type: ignore[operator]
+    except OSError as error:
+        raise InputError(f"{target} cannot be written: {error.strerror or error}") from None
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command. Returns the exit code: 0 done, 1 done and the answer is no, 2 not started, 3 stopped at a limit."""
+    # two threads beside another busy process make small matrix products 20 times slower
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(encoding="utf-8", errors="replace")
+    try:
+        options = _parser().parse_args(arguments)
+        return int(options.run(options))
+    except ExplainError as error:
+        print(f"explain: {error}", file=sys.stderr)
+        return error.exit_code
+    except BrokenPipeError:
+        # the reader of our output went away (``| head``): nothing is left to say, and nobody to say it to
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except KeyboardInterrupt:
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+from sympy import Mul
 
 from explain.calculus import walk
 from explain.calculus.evaluate import evaluate
@@ -18,6 +19,7 @@ from explain.derivation.model import Check, ClosedForm, Derivation, Gradient, Le
 from explain.derivation.plan import Plan, PlannedStep, plan_for
 from explain.derivation.pullback import pull_back
 from explain.derivation.replay import Replay, differences
+from explain.derivation.rules import COUNTS
 from explain.derivation.symbolic import Bind, bar, given_arrays, just_indices
 from explain.errors import CannotDerive
 from explain.tape.dtypes import BY_NUMPY
@@ -146,7 +148,7 @@ class _Builder:
             output=link.step.name,
             input=link.input_name,
             rule=planned.rule.kind,
-            details=planned.rule.details,
+            details=self._details(planned.rule.details),
             formula=planned.formula,
             jacobian=planned.jacobian,
             structure=planned.structure,
@@ -161,6 +163,18 @@ class _Builder:
             checks=(self._adjoint(planned, upstream, value),),
             notes=self._special_notes(link.step.group.applied),
         )
+
+    def _details(self, details: Mapping[str, Any]) -> dict[str, Any]:
+        """The parameters of a sentence: counts as numbers (or products of symbolic sizes), shapes as they are called."""
+        found: dict[str, Any] = {}
+        for key, value in details.items():
+            if key in COUNTS:
+                found[key] = _plain(Mul(*(late(size(n), dict(self.r.sizes)) for n in value)))
+            elif key in ("shape", "out_shape"):
+                found[key] = tuple(_plain(late(size(n), dict(self.r.sizes))) for n in value)
+            else:
+                found[key] = value
+        return found
 
     def _sent(self, planned: PlannedStep) -> tuple[Any, Any]:
         """The recorded cotangent of the step's output and what the step's edges sent to its input."""
@@ -392,6 +406,6 @@ def _dtype(array: Any) -> str:
 
 
 def _plain(e: Any) -> Any:
-    return int(e) if e.is_Integer else str(e)
+    return int(e) if e.is_Integer else str(e).replace("*", "·")
 
 

@@ -10,15 +10,19 @@ def code_of(tape: Tape, value: int, names: dict[int, str]) -> str | None:
     v = tape.values[value]
     if v.place is None:
         return None
-    start, end = v.place.start, v.place.end
+    source, start, end = v.place.text, v.place.start, v.place.end
     parts = _named_parts(tape, value, names)
     text, at = "", start
     for left, right, name in sorted(parts):
         if left < at or right > end:
             continue
-        text += v.place.text[at:left] + name
+        if source[left - 1 : left] == "(" and source[right : right + 1] == ")" and left - 1 >= at and right < end:
+            before = source[left - 2 : left - 1]
+            if not (before.isalnum() or before in ("_", ")", "]")):  # parentheses of a part, not of a call
+                left, right = left - 1, right + 1
+        text += source[at:left] + name
         at = right
-    return text + v.place.text[at:end]
+    return text + source[at:end]
 
 
 def _named_parts(tape: Tape, value: int, names: dict[int, str]) -> list[tuple[int, int, str]]:

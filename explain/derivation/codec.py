@@ -101,7 +101,8 @@ def decode_formula(data: Mapping[str, Any] | None) -> Formula | None:
     """The formula again. Raises InputError for text that is no formula."""
     if data is None:
         return None
-    e = read_formula(data["sympy"], [*data["letters"], *data["bound"]], data["sizes"])
+    letters = [name for name in data["letters"] if not name.isdigit()]
+    e = read_formula(data["sympy"], [*letters, *data["bound"]], data["sizes"])
     return Formula(e, tuple(data["letters"]))
 
 

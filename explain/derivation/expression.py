@@ -91,7 +91,7 @@ def run_expression(
     )
     derivation = derive(request)
     tensors = () if symbolic else _tensors(traced, derivation.output)
-    words = () if symbolic else tuple(f"{name} = {value.text}" for name, value in given.items() if value.text)
+    words = () if symbolic else tuple(f"{name} = {_as_written(value)}" for name, value in given.items())
     return Run(text, "expression", words, (derivation,), tensors)
 
 
@@ -145,6 +145,15 @@ def _tensors(traced: Traced, output: str) -> tuple[Tensor, ...]:
         )
         for name, t in named
     )
+
+
+def _as_written(value: Given) -> str:
+    """The value as the reader wrote it; an array from Python as nested lists, a large one by its shape."""
+    if value.text:
+        return value.text.partition("=")[2].strip() if value.name and value.text.startswith(value.name) else value.text
+    if value.array.size <= 24:
+        return str(value.array.tolist())
+    return f"an array of shape {value.array.shape}"
 
 
 # symbolic shapes

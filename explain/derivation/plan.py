@@ -166,7 +166,7 @@ class _Planner:
         rule = rule_of(tape, step.group, link.input, self.names)
         target, out = just_indices(link.target), just_indices(step.out)
         formula = self._shown(step.formula if step.written is None else step.written, (*target, *out), tidy=False)
-        formula = Formula(formula.e, formula.letters[_count(target) :])
+        formula = Formula(formula.e, formula.letters[len(target) :])
         if link.jacobian is None or link.contracted is None:
             return PlannedStep(link, rule, formula, None, "unknown", None, None, None, link.problem)
         jacobian, contracted = self._with_lets(link.jacobian), self._with_lets(link.contracted)
@@ -212,11 +212,10 @@ class _Planner:
         short = self._with_lets(form)
         raw = expanded if weight(expanded) <= SHOWN else short
         free = (*just_indices(rows), *just_indices(target))
-        own = {name for name in self.names.values() if raw.has(TensorName(name))}
-        leaves = {self.names[i] for i in self.wanted} | {
-            n for i, n in self.names.items() if self.tape.values[i].source is None
-        }
-        names = tuple(sorted((own - leaves) | {p.name for p in self.lets.values() if raw.has(TensorName(p.name))}))
+        lets = [p for p in self.lets.values() if raw.has(TensorName(p.name))]
+        made = [n for i, n in self.names.items() if self.tape.values[i].source is not None]
+        steps = [n for n in made if any(e.has(TensorName(n)) for e in (raw, *(p.raw for p in lets)))]
+        names = (*(p.name for p in lets), *steps)
         matrix = None if rows else self._matrix(raw, target)
         return PlannedClosedForm(raw, self._shown(raw, free), matrix, names)
 
@@ -267,10 +266,6 @@ def late_tree(tree: Any, sizes: Mapping[Any, Any]) -> Any:
     if not is_dataclass(tree) or isinstance(tree, type):
         return tree
     return replace(tree, **{f.name: late_tree(getattr(tree, f.name), sizes) for f in fields(tree) if f.init})
-
-
-def _count(indices: tuple[Any, ...]) -> int:
-    return sum(isinstance(i, Index) for i in indices)
 
 
 def structure(link: Link) -> str:

@@ -10,9 +10,13 @@ from explain.ops.base import axes
 from explain.tape.record import Applied, Tape
 
 
+COUNTS = ("n", "repeats")
+
+
 @dataclass(frozen=True)
 class Rule:
-    """``kind``: key of the sentence; ``details``: its parameters (names, counts)."""
+    """``kind``: key of the sentence; ``details``: its parameters (names; under ``COUNTS`` the sizes of axes, whose product
+    is meant)."""
 
     kind: str
     details: dict[str, Any]
@@ -94,13 +98,10 @@ def _single(
     return Rule(rule, details)
 
 
-def _repeats(shape: tuple[int, ...], out: tuple[int, ...]) -> int:
-    """In how many output entries one input entry is used."""
-    count = 1
+def _repeats(shape: tuple[int, ...], out: tuple[int, ...]) -> tuple[int, ...]:
+    """The sizes of the axes along which one input entry is used again and again."""
     padded = (1,) * (len(out) - len(shape)) + shape
-    for a, b in zip(padded, out, strict=True):
-        count *= b if a == 1 else 1
-    return count
+    return tuple(b for a, b in zip(padded, out, strict=True) if a == 1 != b)
 
 
 def _broadcast(tape: Tape, group: Group, x: int) -> bool:
@@ -108,13 +109,10 @@ def _broadcast(tape: Tape, group: Group, x: int) -> bool:
 
 
 def _counts(tape: Tape, a: Applied) -> dict[str, Any]:
-    """How many entries a reduction runs over."""
+    """The sizes of the axes that a reduction runs over."""
     if a.op.kind != "reduction" and a.op.name not in ("cross_entropy",):
         return {}
     shape = tape.values[a.inputs[0]].shape
     if a.op.name == "cross_entropy":
-        return {"n": shape[0] if len(shape) == 2 else 1, "reduction": a.options.get("reduction", "mean")}
-    count = 1
-    for k in axes(a.op.complete(a.options).get("dim"), len(shape)):
-        count *= shape[k]
-    return {"n": count}
+        return {"n": shape[:-1], "reduction": a.options.get("reduction", "mean")}
+    return {"n": tuple(shape[k] for k in axes(a.op.complete(a.options).get("dim"), len(shape)))}

@@ -1,0 +1,122 @@
+"""Documents as text: a row per format, templates for the rest."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from explain.derivation.codec import Arrays, encode_run
+from explain.derivation.model import Formula, Run
+from explain.errors import InputError
+from explain.render import terminal
+from explain.render.typeset import Latex, Plain, Typesetter
+from explain.render.view import formula_view, run_view
+from explain.render.words import catalogue
+
+FLAT_LIST = re.compile(r"\[\n\s+([^\[\]{}\"]*?)\n\s+\]")
+SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+
+
+@dataclass(frozen=True)
+class Format:
+    """A format of pages: the folder of its blocks, and its mathematics. ``typesetter`` takes the index base."""
+
+    folder: str
+    typesetter: Callable[[int], Typesetter]
+
+
+FORMATS = {"md": Format("md", Latex), "text": Format("text", Plain)}
+NAMES = (*FORMATS, "json")
+
+
+def render_run(
+    run: Run,
+    format: str = "md",
+    *,
+    lang: str = "en",
+    index_base: int = 1,
+    width: int | None = None,
+    color: bool = False,
+) -> str:
+    """The page of a run as text.
+
+    ``format``: md, text or json. ``lang``: en or zh. ``index_base``: 0 or 1. ``width`` (text only): the columns of the
+    terminal, asked for if None. ``color`` (text only): whether escape sequences are wanted. Raises InputError for a
+    format or language that does not exist.
+    """
+    if format == "json":
+        return run_to_json(run, lang=lang, index_base=index_base)
+    if format not in FORMATS:
+        raise InputError(f"there is no format {format!r}; there are: {', '.join(NAMES)}")
+    chosen = FORMATS[format]
+    columns = width or min(shutil.get_terminal_size((80, 24)).columns, 100)
+    environment = _environment(lang)
+    environment.filters.update(terminal.filters(columns, color))
+    text = environment.get_template("derivation.j2").render(
+        page=run_view(run, chosen.typesetter(index_base)), format=chosen.folder
+    )
+    return re.sub(r"\n{3,}", "\n\n", re.sub(r"[ \t]+\n", "\n", text)).strip() + "\n"
+
+
+@cache
+def _environment(lang: str) -> Any:
+    import jinja2
+
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("explain.templates", ""),
+        extensions=["jinja2.ext.i18n"],
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        autoescape=False,
+    )
+    environment.install_gettext_translations(catalogue(lang), newstyle=True)  # type: ignore[attr-defined]
+    environment.filters["superscript"] = lambda n: str(n).translate(SUPERSCRIPTS)
+    environment.filters["indent_after"] = _indent_after
+    environment.filters["aligned"] = lambda lines: " \\\\\n".join(line.replace(" = ", " &= ", 1) for line in lines)
+    return environment
+
+
+def _indent_after(text: str, lead: str) -> str:
+    """Further lines of an echo, pushed as far as its first line is by what stands before it."""
+    return text.replace("\n", "\n" + " " * len(lead))
+
+
+def run_to_json(run: Run, *, lang: str = "en", index_base: int = 1, arrays: Arrays | None = None) -> str:
+    """The document as JSON: the core, and in every formula and step the view: LaTeX, and the sentence in ``lang``."""
+    core = encode_run(run, arrays or Arrays())
+    setter = Latex(index_base)
+    view = run_view(run, setter)
+    core["view"] = {"lang": lang, "index_base": index_base}
+    rules = _environment(lang).get_template("words/rules.j2").make_module({})
+    for d, data, shown in zip(run.derivations, core["derivations"], view["derivations"], strict=True):
+        for row, out in zip(d.rows, data["nodes"], strict=True):
+            _add_latex(out["formula"], row.formula, setter)
+        for step, out, seen in zip(d.steps, data["steps"], shown["steps"], strict=True):
+            say = getattr(rules, step.rule, rules.generic)
+            out["sentence"] = str(say(seen["details"], lambda tex: f"${tex}$"))
+            for key, f in (("formula", step.formula), ("jacobian", step.jacobian)):
+                _add_latex(out[key], f, setter)
+            _add_latex(out["vjp"]["product"], step.product, setter)
+            _add_latex(out["vjp"]["index"], step.contracted, setter)
+            if step.matrix is not None:
+                out["vjp"]["matrix"]["latex"] = setter.matrix(step.matrix)
+        for g, out in zip(d.gradients, data["gradients"], strict=True):
+            if g.closed_form:
+                _add_latex(out["closed_form"]["index"], g.closed_form.index, setter)
+                if g.closed_form.matrix is not None:
+                    out["closed_form"]["matrix"]["latex"] = setter.matrix(g.closed_form.matrix)
+        for let, out in zip(d.lets, data["lets"], strict=True):
+            _add_latex(out["formula"], let.formula, setter)
+    text = json.dumps(core, ensure_ascii=False, indent=1, allow_nan=False)
+    return FLAT_LIST.sub(lambda found: "[" + re.sub(r"\s+", " ", found[1]) + "]", text) + "\n"
+
+
+def _add_latex(data: dict[str, Any] | None, f: Formula | None, setter: Typesetter) -> None:
+    if data is not None:
+        data["latex"] = formula_view(f, setter)

@@ -1,0 +1,74 @@
+"""What templates for the terminal need: width of text, wrapping, tables, colour."""
+
+from __future__ import annotations
+
+import textwrap
+import unicodedata
+from collections.abc import Callable
+from typing import Any
+
+PAINT = {"bold": "1", "dim": "2", "red": "31", "green": "32"}
+
+
+def width(text: str) -> int:
+    """The columns that a text takes: wide characters two, combining ones none."""
+    return sum(
+        0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text
+    )
+
+
+def filters(columns: int, color: bool) -> dict[str, Callable[..., str]]:
+    """The filters of the text templates for a terminal of so many columns."""
+    found: dict[str, Callable[..., str]] = {name: _paint(code if color else "") for name, code in PAINT.items()}
+    found["width"] = lambda text: width(text)  # type: ignore[assignment, return-value]
+    found["wrapped"] = lambda text: wrapped(text, columns)
+    found["table"] = lambda rows, say: table(rows, say, columns)
+    return found
+
+
+def _paint(code: str) -> Callable[[str], str]:
+    return (lambda text: f"\033[{code}m{text}\033[0m") if code else (lambda text: str(text))
+
+
+def wrapped(text: str, columns: int) -> str:
+    """A paragraph broken at ``columns``, its further lines indented like its first. Wide characters count two."""
+    indent = text[: len(text) - len(text.lstrip())] + ("  " if text.lstrip().startswith("- ") else "")
+    if width(text) == len(text):
+        return textwrap.fill(text.strip(), columns, initial_indent=text[: len(text) - len(text.lstrip())], subsequent_indent=indent)
+    lines, line = [], text.rstrip()
+    current = ""
+    for c in line:
+        if width(current) + width(c) > columns:
+            cut = current.rfind(" ")
+            if cut > len(indent) and width(current) - width(current[:cut]) < columns // 2:
+                lines.append(current[:cut])
+                current = indent + current[cut + 1 :]
+            else:
+                lines.append(current)
+                current = indent
+        current += c
+    return "\n".join([*lines, current])
+
+
+def table(rows: list[dict[str, Any]], say: Any, columns: int) -> str:
+    """The forward table: name, shape, one entry, value, grad_fn, in aligned columns; values last if they are long."""
+    cells = []
+    for r in rows:
+        kind = r["kind"]
+        entry = str(say.leaf()) if kind == "leaf" else str(say.given()) if kind == "given" else r["entry"] or r["code"]
+        value = r["value"]
+        shown = "" if value is None else str(say.all(value["text"])) if value["all"] else value["text"]
+        cells.append([r["name"], str(say.scalar()) if r["scalar"] else r["shape"], entry, shown, r["grad_fn"] or ""])
+    widths = [max(width(row[k]) for row in cells) for k in range(5)]
+    if sum(widths) + 14 <= columns:
+        return "\n".join("    " + "  ".join(_padded(c, w) for c, w in zip(row, widths, strict=True)).rstrip() for row in cells)
+    lines = []
+    for name, shape, entry, value, grad_fn in cells:
+        lines.append(f"    {_padded(name, widths[0])}  {_padded(shape, widths[1])}  {entry}" + (f"  {grad_fn}" if grad_fn else ""))
+        if value:
+            lines.append(" " * (8 + widths[0] + widths[1]) + f"= {value}")
+    return "\n".join(lines)
+
+
+def _padded(text: str, columns: int) -> str:
+    return text + " " * max(0, columns - width(text))

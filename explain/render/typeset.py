@@ -1,0 +1,128 @@
+"""Mathematics in one notation or another: the same calls give LaTeX or terminal text."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+from explain.calculus.symbols import Entry, Index, TensorName
+from explain.derivation.model import Formula
+from explain.render import figures
+from explain.render.latex import latex, latex_matrix, latex_name
+from explain.render.plain import plain, plain_matrix, plain_name
+
+
+class Typesetter(Protocol):
+    """Everything a page sets that is mathematics. All methods return text of the notation."""
+
+    base: int
+    ell: str  # the number ⟨v, y⟩ that a given cotangent makes of a tensor
+
+    def formula(self, f: Formula) -> str:
+        """One entry of something."""
+
+    def entry(self, name: str, letters: Sequence[str]) -> str:
+        """An entry of a tensor at letters, or the tensor if there are none."""
+
+    def name(self, name: str) -> str:
+        """A tensor."""
+
+    def contribution(self, name: str, via: str, letters: Sequence[str]) -> str:
+        """The part of a tensor's adjoint that arrives through one of the tensors it was used in."""
+
+    def partial(self, above: str, below: str) -> str:
+        """∂above / ∂below, both already set."""
+
+    def matrix(self, tree: Any, numbers: Mapping[str, str] | None = None) -> str:
+        """A matrix form; tensors in ``numbers`` stand as those texts."""
+
+    def array(self, value: Any) -> str:
+        """A number, vector or matrix."""
+
+    def equation(self, sides: Sequence[str], rounded: bool = False) -> str:
+        """Sides joined by =, the last by ≈ if it is rounded."""
+
+    def size(self, shape: Sequence[Any]) -> str:
+        """Sizes joined by ×."""
+
+
+class Latex:
+    """LaTeX, as Markdown and HTML take it."""
+
+    ell = r"\ell"
+
+    def __init__(self, base: int = 1) -> None:
+        self.base = base
+
+    def formula(self, f: Formula) -> str:
+        return latex(f.e, self.base)
+
+    def entry(self, name: str, letters: Sequence[str]) -> str:
+        return latex(_entry(name, letters), self.base)
+
+    def name(self, name: str) -> str:
+        return latex_name(name)
+
+    def contribution(self, name: str, via: str, letters: Sequence[str]) -> str:
+        whole = rf"{latex_name(f'bar({name})')}\big|_{{{latex_name(via)}}}"
+        return whole if not letters else rf"{self.entry(f'bar({name})', letters)}\big|_{{{latex_name(via)}}}"
+
+    def partial(self, above: str, below: str) -> str:
+        return rf"\frac{{\partial {above}}}{{\partial {below}}}"
+
+    def matrix(self, tree: Any, numbers: Mapping[str, str] | None = None) -> str:
+        return latex_matrix(tree, self.base)
+
+    def array(self, value: Any) -> str:
+        return figures.latex_array(value)
+
+    def equation(self, sides: Sequence[str], rounded: bool = False) -> str:
+        return _joined(sides, r" \approx " if rounded else " = ")
+
+    def size(self, shape: Sequence[Any]) -> str:
+        return r" \times ".join(map(str, shape))
+
+
+class Plain:
+    """One-line Unicode for terminals."""
+
+    ell = "ℓ"
+
+    def __init__(self, base: int = 1) -> None:
+        self.base = base
+
+    def formula(self, f: Formula) -> str:
+        return plain(f.e, self.base)
+
+    def entry(self, name: str, letters: Sequence[str]) -> str:
+        return plain(_entry(name, letters), self.base)
+
+    def name(self, name: str) -> str:
+        return plain_name(name)
+
+    def contribution(self, name: str, via: str, letters: Sequence[str]) -> str:
+        return f"{self.entry(f'bar({name})', letters)} via {plain_name(via)}"
+
+    def partial(self, above: str, below: str) -> str:
+        return f"∂{above}/∂{below}"
+
+    def matrix(self, tree: Any, numbers: Mapping[str, str] | None = None) -> str:
+        return plain_matrix(tree, self.base)
+
+    def array(self, value: Any) -> str:
+        return figures.plain_array(value)
+
+    def equation(self, sides: Sequence[str], rounded: bool = False) -> str:
+        return _joined(sides, " ≈ " if rounded else " = ")
+
+    def size(self, shape: Sequence[Any]) -> str:
+        return "×".join(map(str, shape))
+
+
+def _joined(sides: Sequence[str], last: str) -> str:
+    kept = [side for k, side in enumerate(sides) if k == 0 or side != sides[k - 1]]
+    return " = ".join(kept) if len(kept) < 2 else " = ".join(kept[:-1]) + last + kept[-1]
+
+
+def _entry(name: str, letters: Sequence[str]) -> Any:
+    return Entry(TensorName(name), *(int(letter) if letter.isdigit() else Index(letter) for letter in letters))

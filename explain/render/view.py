@@ -1,0 +1,364 @@
+"""What a page says, in the order-free form that templates take: every formula and number set, no word chosen.
+
+One function per part; all take the typesetter of the format. Sentences are keys with parameters: ``templates/words``
+knows them.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+from explain.derivation.check import DIFFERENCES, FORMULA
+from explain.derivation.model import Check, Derivation, Formula, Gradient, Note, Row, Run, Step
+from explain.render import figures
+from explain.render.typeset import Typesetter
+from explain.tape.printing import tensor_repr
+
+View = dict[str, Any]
+MOST_SUBSTITUTED = 24
+"""A line with numbers in place of names is shown if they have at most this many entries in all."""
+
+
+def run_view(run: Run, t: Typesetter) -> View:
+    """The whole page."""
+    return {
+        "source": run.source,
+        "form": run.form,
+        "given": list(run.given),
+        "ok": run.ok,
+        "outcome": run.outcome,
+        "derivations": [derivation_view(d, t) for d in run.derivations],
+    }
+
+
+def derivation_view(d: Derivation, t: Typesetter) -> View:
+    """One derivation."""
+    return {
+        "mode": d.mode,
+        "ok": d.ok,
+        "output": t.name(d.output),
+        "ell": t.ell,
+        "output_name": d.output,
+        "leaves": [g.wrt for g in d.gradients],
+        "seed": None if d.cotangent is None else t.array(d.cotangent),
+        "answers": [_answer(g, d, t) for g in d.gradients],
+        "rows": [_row(r, t) for r in d.rows],
+        "edges": _edges(d, t),
+        "steps": [_step(s, d, t) for s in d.steps],
+        "together": [_together(g, d, t) for g in d.gradients if g.closed_form],
+        "meaning": [_meaning(g, d, t) for g in d.gradients if g.first_order],
+        "notes": [_note(n, t) for n in _all_notes(d)],
+        "failed": [_failed(c, where) for c, where in _all_checks(d) if c.status == "failed"],
+        "checks": [_gradient_checks(g, d, t) for g in d.gradients if g.checks],
+    }
+
+
+# the answer
+
+
+def _answer(g: Gradient, d: Derivation, t: Typesetter) -> View:
+    answer: View = {"wrt": g.wrt, "name": t.name(g.wrt), "reason": g.reason, "grad": None, "jacobian": None}
+    answer |= {"index": None, "matrix": None, "where": [], "checks": [_check(c, g.dtype) for c in _checks_of(g, d)]}
+    if g.closed_form:
+        index = g.closed_form.index
+        answer["index"] = t.equation([_derivative(g, d, t, index.letters), t.formula(index)])
+        if g.closed_form.matrix is not None and any(n != 1 for n in g.shape):
+            answer["matrix"] = t.equation([_derivative(g, d, t, ()), t.matrix(g.closed_form.matrix)])
+        answer["where"] = _where(g.closed_form.lets, d, t)
+    if g.grad is not None:
+        answer["grad"] = tensor_repr(g.grad)
+    if g.jacobian is not None:
+        answer["jacobian"] = _flat_matrix(g.jacobian, len(g.shape), t)
+        answer["jacobian_shape"] = t.size(np.shape(g.jacobian))
+    return answer
+
+
+def _derivative(g: Gradient, d: Derivation, t: Typesetter, letters: tuple[str, ...]) -> str:
+    """∂ output / ∂ leaf at letters; with a given v it is the derivative of ⟨v, output⟩."""
+    out_letters = letters[: len(letters) - len(g.shape)] if d.mode == "jacobian" else ()
+    own = letters[len(out_letters) :]
+    above = t.entry(d.output, out_letters) if d.mode != "vjp" else t.ell
+    return t.partial(above, t.entry(g.wrt, own))
+
+
+def _where(names: Iterable[str], d: Derivation, t: Typesetter) -> list[str]:
+    """Definitions of the names that a closed form uses."""
+    found = []
+    rows = {r.name: r for r in d.rows}
+    lets = {p.name: p for p in d.lets}
+    for name in names:
+        if name in lets:
+            found.append(t.equation([t.entry(name, lets[name].formula.letters), t.formula(lets[name].formula)]))
+        elif name in rows:
+            found.append(_entry_of(rows[name], t))
+    return found
+
+
+def _entry_of(r: Row, t: Typesetter) -> str:
+    if r.formula is None:
+        return t.name(r.name)
+    return t.equation([t.entry(r.name, r.formula.letters), t.formula(r.formula)])
+
+
+def _flat_matrix(jacobian: Any, columns_rank: int, t: Typesetter) -> str:
+    """A Jacobian as a matrix: a row per output entry, a column per input entry, both taken row by row."""
+    a = np.asarray(jacobian)
+    rows = math.prod(a.shape[: a.ndim - columns_rank])
+    return t.array(a.reshape(rows, -1))
+
+
+# forward
+
+
+def _row(r: Row, t: Typesetter) -> View:
+    return {
+        "name": t.name(r.name),
+        "plain_name": r.name,
+        "kind": r.kind,
+        "shape": t.size(r.shape),
+        "scalar": not r.shape,
+        "entry": _entry_of(r, t) if r.formula else None,
+        "value": None if r.value is None else _value(r.value, t),
+        "grad_fn": r.grad_fn,
+        "code": r.code,
+        "dtype": r.dtype,
+    }
+
+
+def _value(value: Any, t: Typesetter) -> View:
+    a = np.asarray(value)
+    if figures.constant(a):
+        return {"all": True, "text": t.array(a.ravel()[0])}
+    return {"all": False, "text": t.array(a)}
+
+
+def _edges(d: Derivation, t: Typesetter) -> list[View]:
+    """The graph as a list: each step's output with what it is made of."""
+    made: dict[str, list[str]] = {}
+    for a, b in d.edges:
+        made.setdefault(b, []).append(a)
+    return [{"to": t.name(name), "from": [t.name(n) for n in sources]} for name, sources in made.items()]
+
+
+# steps
+
+
+def _step(s: Step, d: Derivation, t: Typesetter) -> View:
+    bar = f"bar({s.output})"
+    view: View = {
+        "number": s.number,
+        "output": t.name(s.output),
+        "input": t.name(s.input),
+        "output_name": s.output,
+        "input_name": s.input,
+        "code": s.code,
+        "rule": s.rule,
+        "details": _details(s.details, t),
+        "formula": t.equation([t.entry(s.output, s.formula.letters), t.formula(s.formula)]),
+        "structure": s.structure,
+        "jacobian_shape": [t.size(part) for part in s.jacobian_shape],
+        "jacobian": None,
+        "product": None,
+        "matrix": None,
+        "numbers": None,
+        "flattened": any(len(part) > 1 for part in s.jacobian_shape),
+        "jacobian_matrix": None if s.jacobian_matrix is None else t.array(s.jacobian_matrix),
+        "upstream": t.name(bar),
+        "downstream": t.name(f"bar({s.input})"),
+        "operations": [_operation(o, t) for o in s.operations],
+        "notes": [_note(n, t) for n in s.notes],
+        "partial_sum": sum(other.input == s.input for other in d.steps) > 1,
+    }
+    if s.jacobian is not None and s.contracted is not None:
+        rank = len(s.contracted.letters)
+        target, out = s.jacobian.letters[:rank], s.jacobian.letters[rank:]
+        partial = t.partial(t.entry(s.output, out), t.entry(s.input, target))
+        view["jacobian"] = t.equation([partial, t.formula(s.jacobian)])
+        sides = [_arrival(s, view, t, s.contracted.letters), t.formula(s.contracted)]
+        if s.product is not None:
+            sides.insert(1, t.formula(s.product))
+        view["product"] = t.equation(sides)
+        if s.matrix is not None and s.contracted.letters:
+            view["matrix"] = t.equation([_arrival(s, view, t, ()), t.matrix(s.matrix)])
+    if s.value is not None:
+        view["numbers"] = _numbers(s, d, view, t)
+    return view
+
+
+def _arrival(s: Step, view: View, t: Typesetter, letters: tuple[str, ...]) -> str:
+    """The adjoint that the step contributes to, marked where it is one of several contributions."""
+    return (
+        t.entry(f"bar({s.input})", letters) if not view["partial_sum"] else t.contribution(s.input, s.output, letters)
+    )
+
+
+def _numbers(s: Step, d: Derivation, view: View, t: Typesetter) -> str:
+    """symbol = substitution = value."""
+    sides = [_arrival(s, view, t, ())]
+    rounded = not figures.is_exact(s.value)
+    if s.matrix is not None:
+        values = {r.name: r.value for r in d.rows if r.value is not None} | {f"bar({s.output})": s.upstream}
+        used = {name: a for name, a in values.items() if name in tensor_names(s.matrix)}
+        complete = tensor_names(s.matrix) <= set(used)
+        if complete and used and sum(np.size(a) for a in used.values()) <= MOST_SUBSTITUTED:
+            rounded |= not all(figures.is_exact(a) for a in used.values())
+            sides.append(t.matrix(s.matrix, {name: t.array(a) for name, a in used.items()}))
+    sides.append(t.array(s.value))
+    return t.equation(sides, rounded)
+
+
+def tensor_names(tree: Any) -> set[str]:
+    """The names of all tensors in a matrix form, those in its scalars too."""
+    from explain.calculus.matrix_tree import MName, MScalar, Tree
+    from explain.calculus.symbols import TensorName
+
+    found: set[str] = set()
+    stack: list[Tree] = [tree]
+    while stack:
+        top = stack.pop()
+        if isinstance(top, MName):
+            found.add(top.tensor.name)
+        elif isinstance(top, MScalar):
+            found |= {n.name for n in top.e.atoms(TensorName)}
+        stack.extend(top.parts())
+    return found
+
+
+def _operation(o: Any, t: Typesetter) -> View:
+    return {
+        "op": o.op,
+        "grad_fn": o.grad_fn,
+        "output": t.name(o.output),
+        "code": o.code,
+        "sent": [{"to": t.name(name), "value": None if v is None else t.array(v)} for name, _, v in o.sent],
+    }
+
+
+def _details(details: View, t: Typesetter) -> View:
+    """Parameters of a sentence: names are set as mathematics, shapes as sizes."""
+    found: View = {}
+    for key, value in details.items():
+        if key in ("x", "z"):
+            found[key] = t.name(value)
+        elif isinstance(value, tuple):
+            found[key] = t.size(value)
+        else:
+            found[key] = value
+    return found
+
+
+# put together, meaning, notes, checks
+
+
+def _together(g: Gradient, d: Derivation, t: Typesetter) -> View:
+    """The chain of steps that ends at a leaf, and what it multiplies to."""
+    chain = _chain(g, d)
+    assert g.closed_form is not None
+    lines = [] if d.mode == "jacobian" else [t.equation([t.name(f"bar({d.output})"), "v" if d.mode == "vjp" else "1"])]
+    for s in chain:
+        if s.contracted is not None:
+            lines.append(t.equation([t.entry(f"bar({s.input})", s.contracted.letters), t.formula(s.contracted)]))
+    index = g.closed_form.index
+    return {
+        "wrt": t.name(g.wrt),
+        "steps": [s.number for s in chain],
+        "contributions": list(g.contributions),
+        "lines": lines,
+        "closed": t.equation([_derivative(g, d, t, index.letters), t.formula(index)]),
+        "value": None
+        if g.value is None
+        else t.equation([t.name(f"bar({g.wrt})"), t.array(g.value)], not figures.is_exact(g.value)),
+    }
+
+
+def _chain(g: Gradient, d: Derivation) -> list[Step]:
+    """The steps on the way to the leaf, from the output on."""
+    wanted, found = {g.wrt}, []
+    for s in reversed(d.steps):
+        if s.input in wanted:
+            found.append(s)
+            wanted.add(s.output)
+    return found[::-1]
+
+
+def _meaning(g: Gradient, d: Derivation, t: Typesetter) -> View:
+    first = g.first_order
+    assert first is not None
+    place = tuple(str(k) for k in first["place"])
+    return {
+        "entry": t.entry(g.wrt, place),
+        "from": t.array(np.float64(first["from"])),
+        "to": t.array(np.float64(first["from"] + first["step"])),
+        "slope": t.array(np.float64(first["slope"])),
+        "step": t.array(np.float64(first["step"])),
+        "predicted": t.array(np.float64(first["predicted"])),
+        "before": _precise(first["before"]),
+        "after": _precise(first["after"]),
+        "output": t.name(d.output) if d.mode == "gradient" else t.ell,
+        "really": t.array(np.float64(first["after"] - first["before"])),
+    }
+
+
+def _precise(x: float) -> str:
+    """Enough digits to see a small change."""
+    return f"{x:.8g}"
+
+
+def _all_notes(d: Derivation) -> list[Note]:
+    return [*d.notes, *(n for s in d.steps for n in s.notes)]
+
+
+def _note(n: Note, t: Typesetter) -> View:
+    return {"kind": n.kind, "details": _details(n.details, t)}
+
+
+def _all_checks(d: Derivation) -> list[tuple[Check, str]]:
+    return [(c, g.wrt) for g in d.gradients for c in g.checks] + [(c, str(s.number)) for s in d.steps for c in s.checks]
+
+
+def _failed(c: Check, where: str) -> View:
+    return {"name": c.name, "where": where, "error": None if c.error is None else figures.number(c.error)}
+
+
+def _checks_of(g: Gradient, d: Derivation) -> list[Check]:
+    on_the_way = [c for s in _chain(g, d) for c in s.checks]
+    worst = _worst_check(on_the_way)
+    return [*g.checks, *([worst] if worst else [])] if g.checks else []
+
+
+def _worst_check(checks: Iterable[Check]) -> Check | None:
+    order = {"failed": 2, "ok": 1, "not_applicable": 0}
+    return max(checks, key=lambda c: (order[c.status], c.error or 0.0), default=None)
+
+
+def _check(c: Check, dtype: str) -> View:
+    return {
+        "name": c.name, "status": c.status, "reason": c.reason, "details": _check_details(c),
+        "exponent": _bound(c, dtype),
+    }  # fmt: skip
+
+
+def _check_details(c: Check) -> View:
+    return {k: figures.number(v) if isinstance(v, float) else v for k, v in c.details.items()}
+
+
+def _bound(c: Check, dtype: str) -> int | None:
+    """The power of ten that the error is shown to be below: the check's own tolerance, so that a page is the same bytes
+    on every machine."""
+    if c.status != "ok" or c.reason == "rounding":
+        return None
+    tolerance = (DIFFERENCES if c.name == "differences" else FORMULA)[dtype]
+    return round(math.log10(tolerance))
+
+
+def _gradient_checks(g: Gradient, d: Derivation, t: Typesetter) -> View:
+    return {"wrt": t.name(g.wrt), "checks": [_check(c, g.dtype) for c in _checks_of(g, d)]}
+
+
+def formula_view(f: Formula | None, t: Typesetter) -> str | None:
+    """A formula alone, for the view in JSON."""
+    return None if f is None else t.formula(f)
