@@ -44,16 +44,18 @@ def evaluate(
 ) -> np.ndarray:
     """The formula at every position of ``target``, pairs (index, size): an array of those sizes, float64.
 
+    An axis of size 1 may have the index 0 instead of a name.
+
     ``arrays``: the values of the tensors by name. ``sizes``: numbers of symbolic sizes that are not ``Size``.
     Raises CannotDerive for a part that has no numeric meaning. Overflow and 0/0 give inf and nan silently.
     """
-    run = _Evaluation(arrays, dict(target), sizes or {})
+    varying = [(i, n) for i, n in target if isinstance(i, Index)]
+    run = _Evaluation(arrays, dict(varying), sizes or {})
     with np.errstate(all="ignore"):
         value, axes = run.value(e)
-        names = [i for i, _ in target]
-        shape = tuple(n for _, n in target)
-        aligned = _aligned(value, axes, tuple(names))
-        return np.array(np.broadcast_to(aligned, shape), dtype=np.float64)
+        aligned = _aligned(value, axes, tuple(i for i, _ in varying))
+        whole = np.broadcast_to(aligned, tuple(n for _, n in varying))
+        return np.array(whole, dtype=np.float64).reshape(tuple(n for _, n in target))
 
 
 class _Evaluation:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from sympy import Expr, Mul, S, Tuple
+from sympy import Eq, Expr, Mul, S, Tuple
 
-from explain.calculus.symbols import Index, Total
+from explain.calculus.symbols import Entry, Index, Indicator, Total, numeric_size, substitute
 
 Bind = tuple[Index, Any]
 
@@ -19,6 +19,7 @@ def hoisted(factors: Iterable[Expr], binds: Iterable[Bind]) -> Expr:
     for f in factors:
         flat.extend(f.args if f.is_Mul else (f,))
     limits = dict(binds)
+    flat = _decided(flat, limits)
     if any(f.is_zero for f in flat):
         return S.Zero
     names = [(f, {i for i in limits if f.has(i)} if limits else set()) for f in flat]
@@ -39,3 +40,21 @@ def hoisted(factors: Iterable[Expr], binds: Iterable[Bind]) -> Expr:
         Total(Mul(*members), *(Tuple(i, limits[i]) for i in limits if i in shared)) for members, shared in groups
     ]
     return Mul(*outside, *counts, *sums)
+
+
+def _decided(factors: list[Expr], limits: dict[Index, Any]) -> list[Expr]:
+    """A factor [i = p] with a bound i and a fixed position p (a number, an entry of an index array) picks one term."""
+    for f in factors:
+        if not (isinstance(f, Indicator) and isinstance(f.condition, Eq)):
+            continue
+        for i, p in (f.condition.args, f.condition.args[::-1]):
+            if i in limits and not p.has(i) and _is_position(p, limits[i]):
+                del limits[i]
+                rest = [substitute(g, {i: p}) for g in factors if g is not f]
+                flat = [part for g in rest for part in (g.args if g.is_Mul else (g,))]
+                return _decided(flat, limits)
+    return factors
+
+
+def _is_position(p: Expr, n: Any) -> bool:
+    return isinstance(p, Entry) or bool(p.is_Integer and 0 <= p < numeric_size(n))

@@ -154,8 +154,8 @@ class Namespace:
         return index
 
     def declare(self, indices: Indices, sizes: Sequence[Any]) -> None:
-        """Say how far given indices run."""
-        self._sizes.update(zip(indices, (S(n) for n in sizes), strict=True))
+        """Say how far given indices run; positions along axes of size 1 may be plain 0."""
+        self._sizes.update((i, S(n)) for i, n in zip(indices, sizes, strict=True) if isinstance(i, Index))
 
     def _limits(self, bound: Sequence[Index]) -> list[Tuple]:
         return [Tuple(i, self._sizes[i]) for i in bound]

@@ -25,7 +25,7 @@ def solve(
     free: tuple[Bind, ...] = (),
 ) -> tuple[list[Expr], list[Bind]]:
     """Solve ``indices = target`` for bound names. Returns the factors (with brackets for what is left) and the binds."""
-    system = _System(list(factors), dict(binds), dict(target) | dict(free))
+    system = _System(list(factors), dict(binds), {i: n for i, n in (*target, *free) if isinstance(i, Index)})
     system.equations = [
         (e, t) for e, (t, n) in zip(indices, target, strict=True) if e != t and numeric_size(n) != 1
     ]

@@ -29,6 +29,7 @@ from explain.calculus.symbols import (
     Total,
     Transform,
     Where,
+    rebuild,
     substitute,
 )
 from explain.errors import CannotDerive
@@ -94,15 +95,21 @@ def _walk(e: Any, factors: tuple[Expr, ...], binds: tuple[Bind, ...], x: TensorN
 
 
 def vjp(
-    formula: Expr, out: tuple[Bind, ...], upstream: Expr, variable: TensorName, target: tuple[Bind, ...]
+    formula: Expr,
+    out: tuple[Bind, ...],
+    upstream: Expr,
+    variable: TensorName,
+    target: tuple[Bind, ...],
+    free: tuple[Bind, ...] = (),
 ) -> Expr:
     """Jᵀv: the cotangent of ``variable`` at the indices ``target``.
 
-    ``out``: the formula's output indices with sizes. ``upstream``: the cotangent of the output at those indices.
+    ``out``: the formula's output indices with sizes. ``upstream``: the cotangent of the output at those indices; it may
+    hold further indices, named with their sizes in ``free``.
     """
-    fresh = {i: FRESH() for i, _ in out}
-    start = tuple((fresh[i], n) for i, n in out)
-    return _pulled(substitute(formula, fresh), (UNIT, substitute(upstream, fresh)), start, variable, target, ())
+    fresh = {i: FRESH() for i, _ in out if isinstance(i, Index)}
+    start = tuple((fresh[i], n) for i, n in out if isinstance(i, Index))
+    return _pulled(substitute(formula, fresh), (UNIT, substitute(upstream, fresh)), start, variable, target, free)
 
 
 def jacobian(formula: Expr, out: tuple[Bind, ...], variable: TensorName, target: tuple[Bind, ...]) -> Expr:
@@ -137,7 +144,24 @@ def _pulled(
 
 def canonical(e: Basic) -> Any:
     """Bound indices named by the height of what binds them, so that equal subformulas are equal and merge."""
+    bound = {i.name[0] for b in e.atoms(Binding) for i in b.bound} if e.args else set()
+    if "_" in bound and len(bound) > 1:
+        e = freshened(e)  # a canonical name outside would capture the one given inside it
     return _canonical(e)[0]
+
+
+def freshened(e: Any) -> Any:
+    """Every bound index under a name that nothing else has."""
+    if not e.args:
+        return e
+    if isinstance(e, Binding):
+        names = {i: FRESH() for i in e.bound}
+        body = freshened(e.body.xreplace(names))
+        limits = [Tuple(names[i], n) for i, n in e.limits]
+        if isinstance(e, Transform):
+            return Transform(e.op, body, limits, [freshened(p) for p in e.positions])
+        return e.rebound(body, limits)
+    return rebuild(e, [freshened(a) for a in e.args])
 
 
 def _canonical(e: Any) -> tuple[Any, int]:

@@ -1,0 +1,154 @@
+"""Formulas in better words: the output's own name where its formula stands, and display letters for indices."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sympy import Expr, S, Tuple, factor_terms
+from sympy.core.basic import Basic
+
+from explain.calculus.hoist import hoisted
+from explain.calculus.symbols import UNIT, Binding, Entry, Index, TensorName, Total, Transform, late, rebuild, substitute
+from explain.calculus.walk import canonical
+
+POOL = tuple("ijklmpqrstuvwxyz")
+
+
+def in_terms_of(e: Expr, formula: Expr, out: Sequence[Index], name: TensorName) -> Expr:
+    """Put ``name[…]`` wherever an instance of its formula stands in ``e``; powers of a root formula too.
+
+    ``formula``: one entry of the tensor at the indices ``out``. What does not match stays as it is.
+    """
+    pattern = canonical(formula)
+    if isinstance(pattern, Entry) or not pattern.args:
+        return e
+    base, root = (pattern.base, pattern.exp) if pattern.is_Pow and pattern.exp.is_Rational else (pattern, S.One)
+    return _replace(canonical(e), base, root, tuple(out), name)
+
+
+def _replace(e: Any, base: Expr, root: Expr, out: tuple[Index, ...], name: TensorName) -> Any:
+    if not e.args:
+        return e
+    if root != 1 and e.is_Pow and e.exp.is_Rational and (e.exp / root).is_Integer:
+        found = _matched(base, e.base, out)
+        if found is not None:
+            return Entry(name, *found) ** (e.exp / root)
+    if root == 1:
+        found = _matched(base, e, out)
+        if found is not None:
+            return Entry(name, *found)
+    return rebuild(e, [_replace(a, base, root, out, name) for a in e.args])
+
+
+def _matched(pattern: Any, e: Any, out: tuple[Index, ...]) -> tuple[Any, ...] | None:
+    """The indices at which ``e`` is an instance of ``pattern``, or None."""
+    found: dict[Index, Any] = {}
+    if not _unify(pattern, e, {i for i in out if isinstance(i, Index)}, found):
+        return None
+    if any(isinstance(i, Index) and i not in found for i in out):
+        return None
+    return tuple(found.get(i, i) for i in out)
+
+
+def _unify(pattern: Any, e: Any, wild: set[Index], found: dict[Index, Any]) -> bool:
+    if pattern in wild:
+        if pattern in found:
+            return bool(found[pattern] == e)
+        found[pattern] = e
+        return True
+    if not wild & pattern.free_symbols:
+        return bool(pattern == e)
+    if type(pattern) is not type(e) or len(pattern.args) != len(e.args) or not pattern.args:
+        return False
+    candidates = [e.args]
+    if pattern.is_Add or pattern.is_Mul:  # sympy sorts by names, which differ between the two
+        candidates = [tuple(sorted(e.args, key=_skeleton))]
+        pattern_args: Sequence[Any] = sorted(pattern.args, key=_skeleton)
+    else:
+        pattern_args = pattern.args
+    before = dict(found)
+    for args in candidates:
+        if all(_unify(p, a, wild, found) for p, a in zip(pattern_args, args, strict=True)):
+            return True
+        found.clear()
+        found.update(before)
+    return False
+
+
+def _skeleton(e: Any) -> str:
+    """A sort key that does not see index names."""
+    if isinstance(e, Index):
+        return "i"
+    return f"{type(e).__name__}({','.join(map(_skeleton, e.args))})" if e.args else str(e)
+
+
+def letters(reserved: Sequence[str]) -> tuple[str, ...]:
+    """Index letters that no tensor of the document is called."""
+    return tuple(letter for letter in POOL if letter not in reserved)
+
+
+def final(
+    e: Expr, free: Sequence[Index], pool: Sequence[str], sizes: Mapping[Any, Any] | None = None, tidy: bool = True
+) -> tuple[Expr, tuple[str, ...]]:
+    """The formula as it is shown: sizes as numbers, common factors in front, indices with letters.
+
+    ``free``: the indices that name the entry, outermost first: they get the first letters of ``pool``. ``tidy`` False
+    keeps sums and products as they stand (formulas as written). Returns (formula, letters of ``free``); a fixed position
+    among ``free`` (an axis of size 1) is returned as its number.
+    """
+    everything, free = free, [i for i in free if isinstance(i, Index)]
+    names = _enough(pool, len(free))
+    if tidy and e.has(UNIT):
+        e = rehoisted(factor_terms(e))
+    mapping = {i: Index(name) for i, name in zip(free, names, strict=False)}
+    e = substitute(e, mapping)
+    e = _letter_bound(e, frozenset(mapping.values()), tuple(pool))
+    return late(e, dict(sizes or {})), tuple(mapping[i].name if i in mapping else str(i) for i in everything)
+
+
+def rehoisted(e: Any) -> Any:
+    """Sums again without the factors that do not belong inside them."""
+    if not e.args:
+        return e
+    e = rebuild(e, [rehoisted(a) for a in e.args])
+    return hoisted((e.body,), e.limits) if isinstance(e, Total) else e
+
+
+def expand_entries(e: Any, name: TensorName, formula: Expr, out: Sequence[Any]) -> Any:
+    """Every entry of ``name`` replaced by its formula, given at the indices ``out``. Bound names of the formula must be
+    unlike all others; the indices of an entry may be bound where it stands."""
+    if isinstance(e, Entry) and e.tensor == name:
+        mapping = {i: j for i, j in zip(out, e.indices, strict=True) if isinstance(i, Index)}
+        return substitute(formula, mapping)
+    return rebuild(e, [expand_entries(a, name, formula, out) for a in e.args]) if e.args and e.has(name) else e
+
+
+def _enough(pool: Sequence[str], count: int) -> tuple[str, ...]:
+    extra = (f"{pool[0]}_{k}" for k in range(1, count + 1))
+    return (*pool, *extra)
+
+
+def _letter_bound(e: Any, taken: frozenset[Basic], pool: tuple[str, ...]) -> Any:
+    if not e.args:
+        return e
+    if not isinstance(e, Binding):
+        return rebuild(e, [_letter_bound(a, taken, pool) for a in e.args])
+    free_now = taken | {i for i in e.free_symbols if isinstance(i, Index)}
+    available = (Index(name) for name in _enough(pool, 40) if Index(name) not in free_now)
+    mapping = {i: next(available) for i in e.bound}
+    body = substitute(e.body, mapping)
+    inner = taken | set(mapping.values())
+    if isinstance(e, Transform):
+        e = Transform(e.op, e.body, e.limits, [_letter_bound(S(p), taken, pool) for p in e.positions])
+    return e.rebound(_letter_bound(body, inner, pool), [Tuple(mapping[i], n) for i, n in e.limits])
+
+
+def weight(e: Basic) -> int:
+    """How large a formula is to a reader: the number of its parts."""
+    count, stack = 0, [e]
+    while stack:
+        top = stack.pop()
+        count += 1
+        stack.extend(top.args)
+    return count
