@@ -1,0 +1,312 @@
+"""The order in which a formula is shown, the same on a page and in a terminal.
+
+Products: number, scalars, entries, functions, sums in parentheses, brackets, sums, the upstream last. Sums: a leading
+minus moves back where something positive can stand first, ``1 - y²`` and ``x - μ``. Indices: counted from 0 inside,
+shown from ``base``; only places and conditions are rewritten that way.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sympy import Eq, Expr, Ge, Gt, Le, Lt, Mul, Ne, Pow, Rational, S, Symbol
+from sympy.core.relational import Relational
+from sympy.logic.boolalg import Not
+
+from explain.calculus.symbols import (
+    Binding,
+    Digit,
+    Entry,
+    Index,
+    Indicator,
+    Reduction,
+    TensorName,
+    Total,
+    Transform,
+    late,
+    walk_preorder,
+)
+
+NUMBER, SCALAR, ENTRY, FUNCTION, GROUP, BRACKET, TOTAL, UPSTREAM, UPSTREAM_TOTAL = range(9)
+BIG_REDUCTIONS = {"prod": "prod", "max": "max", "min": "min", "amax": "max", "amin": "min", "logsumexp": "logsumexp"}
+
+
+# products
+
+
+@dataclass(frozen=True)
+class Parts:
+    """A product taken apart: sign, positive number, factors above the bar, after the fraction, and below the bar."""
+
+    negative: bool
+    number: Rational
+    above: tuple[Expr, ...]
+    after: tuple[Expr, ...]
+    below: tuple[Expr, ...]
+
+    @property
+    def factors(self) -> tuple[Expr, ...]:
+        """All that is not divided by, in order."""
+        return (*self.above, *self.after)
+
+
+def parts(e: Expr) -> Parts:
+    """The factors of a product (or of anything) in the order they are shown."""
+    number, above, below = _split(e)
+    ordered = sorted(above, key=rank)
+    after = tuple(f for f in ordered if rank(f) >= BRACKET)
+    inside = tuple(f for f in ordered if rank(f) < BRACKET)
+    if below and not inside and len(after) == 1 and not is_big(after[0]):
+        inside, after = after, ()
+    return Parts(bool(number < 0), abs(number), inside, after, tuple(sorted(below, key=rank)))
+
+
+def _split(e: Expr) -> tuple[Rational, list[Expr], list[Expr]]:
+    number: Any = S.One
+    above: list[Expr] = []
+    below: list[Expr] = []
+    for f in e.args if e.is_Mul else (e,):
+        if f.is_Rational:
+            number = number * f
+        elif f is S.ComplexInfinity:
+            below.append(S.Zero)
+        elif f.is_Mul:
+            inner = _split(f)
+            number = number * inner[0]
+            above.extend(inner[1])
+            below.extend(inner[2])
+        elif f.is_Pow and f.exp == -1:
+            inner = _split(f.base)
+            if inner[0].is_zero:
+                below.append(f.base)
+                continue
+            number = number / inner[0]
+            above.extend(inner[2])
+            below.extend(inner[1])
+        elif f.is_Pow and f.exp.is_Rational and f.exp < 0:
+            below.append(Pow(f.base, -f.exp, evaluate=False))
+        else:
+            above.append(f)
+    return number, above, below
+
+
+def rank(e: Expr) -> int:
+    """Where a factor stands in a product: larger ranks later."""
+    total = is_big(e)
+    if any(is_upstream(t) for t in walk_preorder(e) if isinstance(t, TensorName)):
+        return UPSTREAM_TOTAL if total else UPSTREAM
+    if total:
+        return TOTAL
+    if isinstance(e, Indicator):
+        return BRACKET
+    base = e.base if e.is_Pow else e
+    if base.is_Number:
+        return NUMBER
+    if e.is_Pow and not e.exp.is_Number:
+        return FUNCTION
+    if isinstance(base, Symbol) or (isinstance(base, Entry) and not base.indices):
+        return SCALAR
+    if isinstance(base, Entry | Transform):
+        return ENTRY
+    return GROUP if base.is_Add else FUNCTION
+
+
+def is_upstream(name: TensorName) -> bool:
+    """An adjoint or a tangent: what a Jacobian is multiplied with."""
+    return bool(name.name.startswith(("bar(", "d(")))
+
+
+def is_big(e: Any) -> bool:
+    """Printed as an operator that reaches to the end of its term."""
+    if isinstance(e, Transform):
+        return e.op == "prod_others"
+    return isinstance(e, Total) or (isinstance(e, Reduction) and e.op in BIG_REDUCTIONS)
+
+
+def chained(body: Expr, bound: Sequence[Index]) -> Expr:
+    """The body of a sum with neighbouring entries turned so that a shared index stands last in the first: x_ik W_kj."""
+    if not body.is_Mul:
+        return body
+    factors = sorted(body.args, key=rank)
+    for k in range(len(factors) - 1):
+        a, b = factors[k : k + 2]
+        if all(isinstance(f, Entry) and f.indices for f in (a, b)) and rank(a) == rank(b):
+            shared = b.indices[-1]
+            if shared in bound and shared == a.indices[0] and a.indices[-1] != b.indices[0]:
+                factors[k : k + 2] = [b, a]
+    return Mul(*factors, evaluate=False)
+
+
+# sums
+
+
+def terms(e: Expr) -> list[Expr]:
+    """The terms of a sum in the order they are shown."""
+    found = list(e.args)
+    if is_negative(found[0]):
+        positive = [k for k, t in enumerate(found) if not is_negative(t)]
+        named = [k for k in positive if not found[k].is_Number]
+        if named or positive:
+            found.insert(0, found.pop((named or positive)[0]))
+    return found
+
+
+def is_negative(e: Expr) -> bool:
+    """Whether a term is shown with a minus in front."""
+    return bool(_split(e)[0] < 0) if e.is_Mul or e.is_Rational else False
+
+
+# numbers
+
+
+@dataclass(frozen=True)
+class Numeral:
+    """How a positive number is written: ``whole`` (digits, perhaps with a point), over ``below`` if it is a fraction,
+    times 10 to the ``power`` if that is not 0."""
+
+    whole: str
+    below: str = ""
+    power: int = 0
+
+
+def numeral(r: Rational) -> Numeral:
+    """Small fractions exactly, short decimals as decimals, the rest rounded to 4 digits."""
+    if r.q == 1 and r.p < 10**12:
+        return Numeral(str(r.p))
+    if r.q <= 9 and r.p < 1000:
+        return Numeral(str(r.p), str(r.q))
+    if (r * 10**4).is_Integer and r.p < 10**9:
+        return Numeral(f"{float(r):.4f}".rstrip("0").rstrip("."))
+    if r.q < 1000 and r.p < 1000:
+        return Numeral(str(r.p), str(r.q))
+    power = _decimal_power(r)
+    digits = Rational(round(r * Rational(10) ** (3 - power)), 1000)
+    if digits >= 10:
+        digits, power = digits / 10, power + 1
+    if -3 <= power <= 3:
+        return Numeral(f"{float(digits) * 10.0**power:.{max(0, 3 - power)}f}".rstrip("0").rstrip("."))
+    return Numeral(f"{float(digits):.3f}".rstrip("0").rstrip("."), power=power)
+
+
+def _decimal_power(r: Rational) -> int:
+    power = len(str(r.p)) - len(str(r.q))
+    return power if Rational(10) ** power <= r else power - 1
+
+
+# indices
+
+
+@dataclass(frozen=True)
+class Affine:
+    """Whole numbers times atoms (indices, digits, entries of index arrays, sizes), plus a constant, over ``below``."""
+
+    terms: tuple[tuple[int, Any], ...]
+    constant: int
+    below: int
+
+    @property
+    def atom(self) -> Any:
+        """The one atom that this is, or None."""
+        plain = len(self.terms) == 1 and self.terms[0][0] == 1 and self.constant == 0 and self.below == 1
+        return self.terms[0][1] if plain else None
+
+
+def shifted(e: Any, base: int) -> Any:
+    """An index expression for letters that count from ``base``: still with the value counted from 0."""
+    if isinstance(e, Index | Entry):
+        return e - base
+    if isinstance(e, Digit):
+        return Digit(shifted(e.args[0], base), *e.args[1:])
+    return e.func(*(shifted(a, base) for a in e.args)) if e.is_Add or e.is_Mul else e
+
+
+def affine(e: Any) -> Affine:
+    """An index expression taken apart, positive terms first."""
+    constant: Any = S.Zero
+    found: list[tuple[Any, Any]] = []
+    for term in S(e).expand().as_ordered_terms():
+        if term.is_Rational:
+            constant += term
+        else:
+            found.append(term.as_coeff_Mul())
+    below = math.lcm(constant.q, *(c.q for c, _ in found))
+    found.sort(key=lambda t: (bool(t[0] < 0), -abs(t[0])))
+    return Affine(tuple((int(c * below), a) for c, a in found), int(constant * below), below)
+
+
+def place(e: Any, base: int) -> Affine:
+    """What stands in an index place, counted from ``base``."""
+    return affine(shifted(S(e), base) + base)
+
+
+def about_indices(c: Relational) -> bool:
+    """Whether a condition compares positions, not values."""
+    sides = [part for side in c.args for part in _outside_entries(side)]
+    return all(isinstance(s, Index | Digit | Entry) or s.is_Rational or s.is_Symbol for s in sides) and any(
+        isinstance(s, Index | Digit) for s in sides
+    )
+
+
+def _outside_entries(e: Any) -> list[Any]:
+    if isinstance(e, Entry | Digit) or not e.args:
+        return [e]
+    if e.is_Add or e.is_Mul:
+        return [part for a in e.args for part in _outside_entries(a)]
+    return [e]
+
+
+SWAPPED = {Eq: Eq, Ne: Ne, Gt: Lt, Lt: Gt, Ge: Le, Le: Ge}
+NEGATED = {Eq: Ne, Ne: Eq, Gt: Le, Le: Gt, Ge: Lt, Lt: Ge}
+
+
+def related(c: Relational, base: int) -> tuple[Affine, Any, Affine]:
+    """A condition on positions, tidied: (left, kind of relation, right), constants where they are positive."""
+    kind = c.func
+    left, right = (affine(shifted(side, base)) for side in c.args)
+    if not left.terms:
+        left, right, kind = right, left, SWAPPED[kind]
+    scale = math.lcm(left.below, right.below)
+    a, b = ([(n * scale // side.below, t) for n, t in side.terms] for side in (left, right))
+    constant = right.constant * scale // right.below - left.constant * scale // left.below
+    if not b and all(n < 0 for n, _ in a):
+        a, constant, kind = [(-n, t) for n, t in a], -constant, SWAPPED[kind]
+    common = math.gcd(constant, *(n for n, _ in [*a, *b])) or 1
+    a, b = ([(n // common, t) for n, t in side] for side in (a, b))
+    constant //= common
+    on_left = -constant if constant < 0 and b else 0
+    left, right = Affine(tuple(a), on_left, 1), Affine(tuple(b), constant + on_left, 1)
+    if kind in (Eq, Ne) and isinstance(right.atom, Index) and not isinstance(left.atom, Index):
+        return right, kind, left
+    return left, kind, right
+
+
+def delta(c: Any, base: int) -> tuple[Index, Index] | None:
+    """The two indices of a Kronecker delta, if the condition is one."""
+    if not (isinstance(c, Eq) and about_indices(c)):
+        return None
+    left, _, right = related(c, base)
+    a, b = left.atom, right.atom
+    return (a, b) if isinstance(a, Index) and isinstance(b, Index) else None
+
+
+def opposite(c: Any) -> Any:
+    """The condition that holds where this one does not."""
+    if isinstance(c, Relational):
+        return NEGATED[c.func](*c.args, evaluate=False)
+    return c.args[0] if isinstance(c, Not) else Not(c, evaluate=False)
+
+
+# transforms
+
+
+def at_position(e: Transform) -> Expr:
+    """The body of a transform at its positions, built without evaluation and without capture."""
+    inside = {i for part in walk_preorder(e.body) if isinstance(part, Binding) for i in part.bound}
+    incoming: set[Any] = set().union(*(S(p).free_symbols for p in e.positions))
+    taken = {i.name for i in e.body.free_symbols | incoming | inside if isinstance(i, Symbol)}
+    spare = (Index(letter) for letter in "ijklmnpqrstuvw" if letter not in taken)
+    body = late(e.body, {i: next(spare) for i in sorted(inside & incoming, key=str)})
+    return late(body, dict(zip(e.bound, e.positions, strict=True)))

@@ -1,0 +1,145 @@
+"""Formulas and matrix trees on one line of Unicode: a table of pairs by hand, and every op's formulas."""
+
+from __future__ import annotations
+
+import pytest
+from sympy import Integer, Rational, S
+
+from explain.calculus.matrix_tree import (
+    MDiag,
+    MHadamard,
+    MName,
+    MOnes,
+    MPower,
+    MProduct,
+    MScale,
+    MSum,
+    MTranspose,
+    Tree,
+)
+from explain.calculus.reader import read_formula
+from explain.calculus.symbols import TensorName
+from explain.render.plain import plain, plain_matrix, plain_name
+from tests.calculus.op_formulas import op_formulas
+
+TABLE = [
+    ("x", "x"),
+    ("x[i]", "xᵢ"),
+    ("x[i, j]", "xᵢⱼ"),
+    ("x[i, q]", "x[i,q]"),
+    ("x[i + 1]", "xᵢ₊₁"),
+    ("x[i + 1, j]", "x[i+1, j]"),
+    ("x[0, j]", "x₁ⱼ"),
+    ("x[0, 11]", "x[1, 12]"),
+    ("x[i, t[i]]", "x[i, tᵢ]"),
+    ("loss", "loss"),
+    ("P[i, j]", "Pᵢⱼ"),
+    ("probs[i, j]", "probsᵢⱼ"),
+    ("W1", "W₁"),
+    ("W1[i, j]", "W₁[i,j]"),
+    ("u_1[i]", "u₁[i]"),
+    ("theta[i]", "θᵢ"),
+    ("y_pred[i]", "y_predᵢ"),
+    ("损失", "损失"),
+    ("bar(z)[i, j]", "z̄ᵢⱼ"),
+    ("bar(out)", "bar(out)"),
+    ("bar(out)[i]", "bar(out)ᵢ"),
+    ("d(x)[i]", "dxᵢ"),
+    ("inv(A)[i, j]", "A⁻¹[i,j]"),
+    ("3/2*(x[i, j] + 2)", "3/2·(xᵢⱼ + 2)"),
+    ("6*bar(z)[i, j]*y[i, j]", "6·yᵢⱼ·z̄ᵢⱼ"),
+    ("2*x[k]**3/sqrt(Sum(x[i]**4, (i, 0, 2)))", "2·xₖ³/√(Σᵢ xᵢ⁴)"),
+    ("y[i]*bar(z)/z", "yᵢ·z̄/z"),
+    ("x/(2*y)", "x/(2·y)"),
+    ("1/2*x", "1/2·x"),
+    ("1/10*x", "0.1·x"),
+    ("3/2000000*x", "1.5·10⁻⁶·x"),
+    ("1/x", "1/x"),
+    ("x/0", "x/0"),
+    ("-x/y**2", "−x/y²"),
+    ("-mu[j] + x[i]", "xᵢ − μⱼ"),
+    ("-y[i]**2 + 1", "1 − yᵢ²"),
+    ("-(a + b)", "−(a + b)"),
+    ("(a + b)**2", "(a + b)²"),
+    ("(x**2)**y", "(x²)^y"),
+    ("x**(1/3)", "x^(1/3)"),
+    ("x**y[i]", "x^yᵢ"),
+    ("sqrt(2)*x", "√2·x"),
+    ("tanh(x[i])**2", "tanh(xᵢ)²"),
+    ("sigmoid(x)*(1 - sigmoid(x))", "σ(x)·(1 − σ(x))"),
+    ("exp(-x[i])", "exp(−xᵢ)"),
+    ("abs(x[i])", "|xᵢ|"),
+    ("abs(x*abs(y))", "abs(x·|y|)"),
+    ("maximum(a, b)", "max(a, b)"),
+    ("Sum(W[k, j]*x[i, k], (k, 0, 2))", "Σₖ xᵢₖ·Wₖⱼ"),
+    ("Sum(x[q], (q, 0, 2))", "Σ[q] x[q]"),
+    ("1/4*Sum(z[i, j], (i, 0, 1), (j, 0, 1))", "1/4·Σᵢⱼ zᵢⱼ"),
+    ("Sum(x[i] + 2, (i, 0, 2))", "Σᵢ (xᵢ + 2)"),
+    ("Sum(x[i], (i, 0, 2))*bar(z)", "(Σᵢ xᵢ)·z̄"),
+    ("Sum(x[i], (i, 0, 2))/z", "(Σᵢ xᵢ)/z"),
+    ("logsumexp(x[i, j], (j, 0, 3)) - x[i, t[i]]", "log Σⱼ exp(xᵢⱼ) − x[i, tᵢ]"),
+    ("prod(x[i, j], (j, 0, 3))", "Πⱼ xᵢⱼ"),
+    ("amax(x[i], (i, 0, 3))", "maxᵢ xᵢ"),
+    ("softmax(x[i, k], (k, 0, 3), at=(j,))", "exp(xᵢⱼ)/Σₖ exp(xᵢₖ)"),
+    ("softmax(x[k], (k, 0, 3), at=(j,))*bar(z)[j]", "(exp(xⱼ)/Σₖ exp(xₖ))·z̄ⱼ"),
+    ("prod_others(x[i, l], (l, 0, 3), at=(j,))", "Π[l ≠ j] xᵢₗ"),
+    ("6*y[i]*Indicator(i == k)", "6·yᵢ·δᵢₖ"),
+    ("Indicator(i == q)", "[i = q]"),
+    ("Indicator(j == t[i])", "[j = tᵢ]"),
+    ("Indicator(i - 1 >= 0)", "[i ≥ 2]"),
+    ("Indicator(not Holds(s[i]))", "[¬sᵢ]"),
+    ("Indicator(x[i] > 0)", "[xᵢ > 0]"),
+    ("Where(x > 0, x, 0)", "{x, x > 0; 0, x ≤ 0}"),
+    ("x[Digit(i, 3, 2), Digit(i, 1, 3)]", "x[(⌊(i−1)/3⌋ mod 2)+1, ((i−1) mod 3)+1]"),
+    ("i*x[i]", "(i − 1)·xᵢ"),
+    ("delta[i, j]*Indicator(i == j)", "δᵢⱼ·[i = j]"),
+]
+
+
+@pytest.mark.parametrize(("text", "expected"), TABLE, ids=[row[0] for row in TABLE])
+def test_plain(text: str, expected: str) -> None:
+    assert plain(read_formula(text, "ijklpq")) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"), [("x[0]", "x₀"), ("x[2*i, j]", "x[2i, j]"), ("i*x[i]", "i·xᵢ"), ("x[3 - i]", "x₃₋ᵢ")]
+)
+def test_indices_from_zero(text: str, expected: str) -> None:
+    assert plain(read_formula(text, "ij"), index_base=0) == expected
+
+
+def test_names() -> None:
+    names = {"x": "x", "W1": "W₁", "bar(u_1)": "ū₁", "bar(loss)": "bar(loss)", "bar(theta)": "θ̄", "inv(A)": "A⁻¹"}
+    assert {name: plain_name(name) for name in names} == names
+
+
+def _column(name: str) -> MName:
+    return MName(TensorName(name), 1, (S(3), S.One))
+
+
+A, X = (MName(TensorName(n), 2, (S(3), S(2))) for n in "AX")
+x, b, y, v = (_column(n) for n in ("x", "b", "y", "bar(z)"))
+residual = MSum((MProduct((A, x)), MScale(S.NegativeOne, b)))
+
+MATRICES: list[tuple[Tree, str]] = [
+    (MScale(Integer(2), MProduct((MTranspose(A), residual))), "2·Aᵀ(A x − b)"),
+    (MScale(Rational(1, 3), MProduct((A, residual))), "1/3·A (A x − b)"),
+    (MScale(Integer(6), MHadamard((y, v))), "6·y ⊙ z̄"),
+    (MProduct((MTranspose(X), MOnes(S(3)))), "Xᵀ 𝟏"),
+    (MDiag(x), "diag(x)"),
+    (MSum((MScale(S.NegativeOne, MPower(x, Integer(2))), b)), "b − x^∘2"),
+    (MScale(S.One, x, (MPower(MProduct((MTranspose(x), x)), -S.Half),)), "x/√(xᵀ x)"),
+    (MHadamard((x, MPower(y, S.NegativeOne))), "x ⊘ y"),
+]
+
+
+@pytest.mark.parametrize(("tree", "expected"), MATRICES, ids=[row[1] for row in MATRICES])
+def test_matrices(tree: Tree, expected: str) -> None:
+    assert plain_matrix(tree) == expected
+
+
+def test_every_formula_of_every_op_is_one_line() -> None:
+    for name, e in op_formulas():
+        for base in (0, 1):
+            text = plain(e, base)
+            assert text and "\n" not in text and "\\" not in text and "~" not in text, name
