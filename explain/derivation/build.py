@@ -280,7 +280,7 @@ class _Builder:
             found = []
         if problems and not found:
             return Check("formula", "not_applicable", None, "cannot_derive", {"what": problems[0].message})
-        return check.formula_check(value, found, dtype, floor)
+        return check.formula_check(value, found, dtype, floor, self._special_kinds(leaf))
 
     def _by_steps(self, leaf: int) -> Any:
         """The gradient from the steps' formulas alone, each fed with the one before: no number of the tape's backward."""

@@ -50,10 +50,20 @@ def judged(name: str, gap: float, scale: float, tolerance: float, floor: float =
     return Check(name, "failed", error, None, details)
 
 
-def formula_check(tape_value: Any, formula_values: list[Any], dtype: str, floor: float) -> Check:
-    """The tape's own contribution against every formula evaluated for it: the worst of them counts."""
-    checks = [judged("formula", *gap_and_scale(tape_value, f), FORMULA[dtype], floor) for f in formula_values]
-    return max(checks, key=lambda c: (c.status == "failed", c.error or 0.0))
+def formula_check(tape_value: Any, formula_values: list[Any], dtype: str, floor: float, special: list[str]) -> Check:
+    """The tape's own contribution against every formula evaluated for it: the worst of them counts. At a kink, tie or
+    pole (``special``) entries where a formula has no finite value are PyTorch's choice and not judged."""
+    checks = [_one_formula(np.asarray(tape_value, np.float64), f, dtype, floor, special) for f in formula_values]
+    order = {"failed": 2, "not_applicable": 1, "ok": 0}
+    return max(checks, key=lambda c: (order[c.status], c.error or 0.0))
+
+
+def _one_formula(tape_value: np.ndarray, formula: Any, dtype: str, floor: float, special: list[str]) -> Check:
+    singular = ~np.isfinite(formula) & np.isfinite(tape_value) if special else np.zeros(tape_value.shape, bool)
+    check = judged("formula", *gap_and_scale(tape_value[~singular], formula[~singular]), FORMULA[dtype], floor)
+    if check.status == "failed" or not singular.any():
+        return check
+    return Check("formula", "not_applicable", None, "singular", {"excused": int(singular.sum())})
 
 
 def differences_check(tape_value: Any, found: Differences, dtype: str, floor: float, special: list[str]) -> Check:

@@ -33,6 +33,7 @@ def expr(
     text: str,
     /,
     *,
+    at: Mapping[str, Any] | None = None,
     v: Any = None,
     wrt: str | Sequence[str] | None = None,
     shapes: Mapping[str, Shape] | None = None,
@@ -40,7 +41,8 @@ def expr(
 ) -> Run:
     """Where the gradient of an expression comes from: ``explain.expr("2*dot(x, x)", x=[0, 1, 2, 3])``.
 
-    ``values``: numbers, nested lists, arrays, or text as on the command line (``"ones(2, 2)"``). ``wrt``: the name or
+    ``values``: numbers, nested lists, arrays, or text as on the command line (``"ones(2, 2)"``); ``at`` takes the same as
+    a mapping, for names such as ``v`` that are options here. ``wrt``: the name or
     names to differentiate by; all float ones if None. ``v``: the cotangent of a result with several entries; without it
     the Jacobian is derived. Without values the derivation is symbolic: names are scalars, or have the ``shapes`` given
     (sizes are names or numbers).
@@ -48,7 +50,7 @@ def expr(
     Returns the document; it shows itself in a notebook. Raises InputError, OperationError or CannotDerive, each with the
     place in the text.
     """
-    given = {name: as_given(value, name) for name, value in values.items()}
+    given = {name: as_given(value, name) for name, value in {**(at or {}), **values}.items()}
     cotangent = None if v is None else as_given(v)
     return run_expression(text, given, cotangent, (wrt,) if isinstance(wrt, str) else wrt, shapes or {})
 

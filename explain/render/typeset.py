@@ -71,7 +71,7 @@ class Latex:
         return rf"\frac{{\partial {above}}}{{\partial {below}}}"
 
     def matrix(self, tree: Any, numbers: Mapping[str, str] | None = None) -> str:
-        return latex_matrix(tree, self.base)
+        return latex_matrix(tree, self.base, numbers)
 
     def array(self, value: Any) -> str:
         return figures.latex_array(value)
@@ -107,7 +107,7 @@ class Plain:
         return f"∂{above}/∂{below}"
 
     def matrix(self, tree: Any, numbers: Mapping[str, str] | None = None) -> str:
-        return plain_matrix(tree, self.base)
+        return plain_matrix(tree, self.base, numbers)
 
     def array(self, value: Any) -> str:
         return figures.plain_array(value)

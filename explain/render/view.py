@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from dataclasses import fields, is_dataclass
 from typing import Any
 
 import numpy as np
+from sympy import Expr
 
+from explain.calculus.symbols import TensorName
 from explain.derivation.check import DIFFERENCES, FORMULA
 from explain.derivation.model import Check, Derivation, Formula, Gradient, Note, Row, Run, Step
 from explain.render import figures
@@ -213,19 +216,13 @@ def _numbers(s: Step, d: Derivation, view: View, t: Typesetter) -> str:
 
 def tensor_names(tree: Any) -> set[str]:
     """The names of all tensors in a matrix form, those in its scalars too."""
-    from explain.calculus.matrix_tree import MName, MScalar, Tree
-    from explain.calculus.symbols import TensorName
-
-    found: set[str] = set()
-    stack: list[Tree] = [tree]
-    while stack:
-        top = stack.pop()
-        if isinstance(top, MName):
-            found.add(top.tensor.name)
-        elif isinstance(top, MScalar):
-            found |= {n.name for n in top.e.atoms(TensorName)}
-        stack.extend(top.parts())
-    return found
+    if isinstance(tree, tuple):
+        return set().union(*map(tensor_names, tree))
+    if isinstance(tree, TensorName):
+        return {tree.name}
+    if isinstance(tree, Expr):
+        return {name.name for name in tree.atoms(TensorName)}
+    return set().union(*(tensor_names(getattr(tree, f.name)) for f in fields(tree))) if is_dataclass(tree) else set()
 
 
 def _operation(o: Any, t: Typesetter) -> View:
