@@ -156,7 +156,8 @@ def terms(e: Expr) -> list[Expr]:
 
 def is_negative(e: Expr) -> bool:
     """Whether a term is shown with a minus in front."""
-    return bool(_split(e)[0] < 0) if e.is_Mul or e.is_Rational else False
+    taken_apart = e.is_Mul or e.is_Rational or (e.is_Pow and e.exp == -1)
+    return bool(taken_apart and _split(e)[0] < 0)
 
 
 # numbers

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import math
+import re
+from typing import Any
+
+import numpy as np
 import pytest
-from sympy import Integer, Rational, S
+from sympy import Add, Integer, Mul, Pow, Rational, S
 
 from explain.calculus.matrix_tree import (
     MDiag,
@@ -18,7 +23,7 @@ from explain.calculus.matrix_tree import (
     Tree,
 )
 from explain.calculus.reader import read_formula
-from explain.calculus.symbols import TensorName
+from explain.calculus.symbols import Call, Entry, TensorName, late
 from explain.render.plain import plain, plain_matrix, plain_name
 from tests.calculus.op_formulas import op_formulas
 
@@ -143,3 +148,63 @@ def test_every_formula_of_every_op_is_one_line() -> None:
         for base in (0, 1):
             text = plain(e, base)
             assert text and "\n" not in text and "\\" not in text and "~" not in text, name
+
+
+# what is printed has the value of the formula: no sign, factor or parenthesis is lost
+
+VALUES = {"x": 1.3, "y": 0.7, "b": 2.1, "w": 0.6, "bar(q)": 0.37}
+SUPERSCRIPTS = dict(zip("⁰¹²³⁴⁵⁶⁷⁸⁹", "0123456789", strict=True))
+
+
+def _random(stream: np.random.Generator, depth: int) -> Any:
+    def pick(*choices: Any) -> Any:
+        return choices[int(stream.integers(len(choices)))]
+
+    number = Rational(int(stream.integers(-9, 10)), int(stream.integers(1, 6)))
+    if depth == 0:
+        return pick(*(Entry(TensorName(n)) for n in VALUES), number)
+    a, b, c = (_random(stream, d) for d in (depth - 1, depth - 1, 0))
+    kind = int(stream.integers(4))
+    if kind == 0:
+        return Add(a, pick(b, Mul(number, b, evaluate=False)), evaluate=False)
+    if kind == 1:
+        return Mul(pick(a, number), b, c, evaluate=False)
+    if kind == 2:
+        return Pow(a, pick(*map(Integer, (2, 3, -1, -2)), c), evaluate=False)
+    return pick(Call("tanh", a), Call("exp", a), Pow(Call("exp", a), pick(S.Half, -S.Half), evaluate=False))
+
+
+def _value(e: Any) -> complex:
+    if isinstance(e, Entry):
+        return VALUES[e.tensor.name]
+    if e.is_Number:
+        return float(e)
+    a = [_value(part) for part in (e.arguments if isinstance(e, Call) else e.args)]
+    if isinstance(e, Call):
+        return complex(np.tanh(a[0]) if e.op == "tanh" else np.exp(a[0]))
+    return sum(a) if e.is_Add else math.prod(a) if e.is_Mul else complex(a[0]) ** a[1]
+
+
+def _python(text: str) -> str:
+    text = text.replace("q̄", "q").replace("·", "*").replace("−", "-").replace("^", "**").replace("√", "sqrt")
+    return re.sub("[⁰¹²³⁴⁵⁶⁷⁸⁹]+", lambda m: "**" + "".join(SUPERSCRIPTS[c] for c in m[0]), text)
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+def test_what_is_printed_has_the_value_of_the_formula() -> None:
+    functions = {"sqrt": np.emath.sqrt, "tanh": np.tanh, "exp": np.exp}
+    names: dict[str, Any] = {"q": VALUES["bar(q)"], **VALUES, **functions}
+    tried = 0
+    for seed in range(600):
+        e = late(_random(np.random.default_rng(seed), 1 + seed % 3))
+        text = plain(e)
+        if e.has(S.NaN, S.ComplexInfinity, S.ImaginaryUnit, S.Infinity) or "⁻" in text or "√(-" in text:
+            continue
+        try:
+            wanted, found = _value(e), eval(_python(text), {k: v for k, v in names.items() if k.isidentifier()})
+        except (OverflowError, ZeroDivisionError):
+            continue
+        if np.isfinite(wanted) and wanted.imag == 0:  # elsewhere a root may take its other branch
+            tried += 1
+            assert found == pytest.approx(wanted, rel=1e-3, abs=1e-3), text
+    assert tried > 400
