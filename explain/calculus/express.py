@@ -102,8 +102,8 @@ def final(
     if tidy and e.has(UNIT):
         e = rehoisted(factor_terms(e))
     mapping = {i: Index(name) for i, name in zip(free, names, strict=False)}
-    e = substitute(e, mapping)
-    e = _letter_bound(e, frozenset(mapping.values()), tuple(pool))
+    e = substitute(e, mapping, not tidy)
+    e = _letter_bound(e, frozenset(mapping.values()), tuple(pool), not tidy)
     return late(e, dict(sizes or {})), tuple(mapping[i].name if i in mapping else str(i) for i in everything)
 
 
@@ -129,19 +129,20 @@ def _enough(pool: Sequence[str], count: int) -> tuple[str, ...]:
     return (*pool, *extra)
 
 
-def _letter_bound(e: Any, taken: frozenset[Basic], pool: tuple[str, ...]) -> Any:
+def _letter_bound(e: Any, taken: frozenset[Basic], pool: tuple[str, ...], as_written: bool) -> Any:
     if not e.args:
         return e
     if not isinstance(e, Binding):
-        return rebuild(e, [_letter_bound(a, taken, pool) for a in e.args])
+        return rebuild(e, [_letter_bound(a, taken, pool, as_written) for a in e.args], as_written)
     free_now = taken | {i for i in e.free_symbols if isinstance(i, Index)}
     available = (Index(name) for name in _enough(pool, 40) if Index(name) not in free_now)
     mapping = {i: next(available) for i in e.bound}
-    body = substitute(e.body, mapping)
+    body = substitute(e.body, mapping, as_written)
     inner = taken | set(mapping.values())
     if isinstance(e, Transform):
-        e = Transform(e.op, e.body, e.limits, [_letter_bound(S(p), taken, pool) for p in e.positions])
-    return e.rebound(_letter_bound(body, inner, pool), [Tuple(mapping[i], n) for i, n in e.limits])
+        positions = [_letter_bound(S(p), taken, pool, as_written) for p in e.positions]
+        e = Transform(e.op, e.body, e.limits, positions)
+    return e.rebound(_letter_bound(body, inner, pool, as_written), [Tuple(mapping[i], n) for i, n in e.limits])
 
 
 def weight(e: Basic) -> int:

@@ -24,6 +24,7 @@ from explain.calculus.symbols import (
     Index,
     Indicator,
     Reduction,
+    Single,
     TensorName,
     Total,
     Transform,
@@ -113,9 +114,10 @@ class Operand:
         return self._entry(tuple(bare(i) for i in indices))
 
     def at(self, out: Indices) -> Any:
-        """The entry that broadcasting aligns with ``out``: trailing axes, index 0 along axes of size 1."""
+        """The entry that broadcasting aligns with ``out``: trailing axes, index 0 along axes that are repeated."""
         tail = out[len(out) - self.ndim :] if self.ndim else ()
-        return self[tuple(S.Zero if n == 1 else i for i, n in zip(tail, self.numbers, strict=True))]
+        indices = (i if n != 1 or isinstance(i, Single) else S.Zero for i, n in zip(tail, self.numbers, strict=True))
+        return self[tuple(indices)]
 
 
 def tensor_operand(name: TensorName, numbers: Sequence[int], as_written: bool) -> Operand:
@@ -150,11 +152,13 @@ class Namespace:
     def index(self, size: Any) -> Index:
         """A new index that runs over an axis of this size."""
         index = symbols.FRESH()
+        if S(size) == 1:
+            index = Single(index.name)
         self._sizes[index] = S(size)
         return index
 
     def declare(self, indices: Indices, sizes: Sequence[Any]) -> None:
-        """Say how far given indices run; positions along axes of size 1 may be plain 0."""
+        """Say how far given indices run; fixed positions need not be declared."""
         self._sizes.update((i, S(n)) for i, n in zip(indices, sizes, strict=True) if isinstance(i, Index))
 
     def _limits(self, bound: Sequence[Index]) -> list[Tuple]:

@@ -25,6 +25,10 @@ class Index(Symbol):
         return super().__new__(cls, name, integer=True, nonnegative=True)
 
 
+class Single(Index):
+    """The index along an axis of size 1: broadcasting need not put 0 in its place."""
+
+
 class Size(Symbol):
     """The length of an axis, kept symbolic so that nothing is multiplied out; its number comes in last."""
 
@@ -272,28 +276,34 @@ class Fresh:
 FRESH = Fresh()
 
 
-def substitute(e: Expr, mapping: dict[Any, Any]) -> Expr:
-    """Replace indices, sizes or entries without capture: bound names are made fresh on the way if they could clash."""
+def substitute(e: Expr, mapping: dict[Any, Any], as_written: bool = False) -> Expr:
+    """Replace indices, sizes or entries without capture: bound names are made fresh on the way if they could clash.
+
+    ``as_written``: sums and products keep the order and the parts they have.
+    """
     if not mapping:
         return e
-    return _substitute(e, mapping, set().union(*(S(v).free_symbols for v in mapping.values())))
+    return _substitute(e, mapping, set().union(*(S(v).free_symbols for v in mapping.values())), as_written)
 
 
-def _substitute(e: Expr, mapping: dict[Any, Any], incoming: set[Basic]) -> Expr:
+def _substitute(e: Expr, mapping: dict[Any, Any], incoming: set[Basic], as_written: bool) -> Expr:
     if e in mapping:
         return mapping[e]
     if not e.args:
         return e
     if isinstance(e, Binding) and incoming & set(e.bound):
-        renamed = {i: FRESH() for i in e.bound}
-        e = e.rebound(e.body.xreplace(renamed), [Tuple(renamed[i], n) for i, n in e.limits])
-    return rebuild(e, [_substitute(a, mapping, incoming) for a in e.args])
+        renamed: dict[Any, Any] = {i: FRESH() for i in e.bound}
+        body = _substitute(e.body, renamed, set(), as_written)
+        e = e.rebound(body, [Tuple(renamed[i], n) for i, n in e.limits])
+    return rebuild(e, [_substitute(a, mapping, incoming, as_written) for a in e.args], as_written)
 
 
-def rebuild(e: Expr, args: list[Any]) -> Expr:
+def rebuild(e: Expr, args: list[Any], as_written: bool = False) -> Expr:
     """The same kind of expression over other arguments; the very same object if nothing changed."""
     if all(a is b for a, b in zip(args, e.args, strict=True)):
         return e
+    if as_written and (e.is_Add or e.is_Mul or e.is_Pow):
+        return e.func(*args, evaluate=False)
     return e.func(*args)
 
 
@@ -366,7 +376,8 @@ def _late_one(e: Any, mapping: dict[Any, Any], seen: dict[Any, Any]) -> Any:
         if exponent.is_zero:
             return S.One
         if base.is_Pow and base.exp.is_Number and exponent.is_Integer:
-            return Pow(base.base, base.exp * exponent, evaluate=False)
+            power = base.exp * exponent
+            return base.base if power == 1 else Pow(base.base, power, evaluate=False)
         return Pow(base, exponent, evaluate=is_plain_number(base) and is_plain_number(exponent))
     return rebuild(e, args)
 

@@ -326,7 +326,9 @@ class _Builder:
             variable, formula = TensorName(f"d({link.input_name})"), step.differential[link.input_name]
         tangent = TensorName("tangent(u)")
         forward = evaluate(walk.jvp(formula, variable, tangent), self.arrays | {tangent.name: u}, _numbers(step.out))
-        return check.adjoint_check(upstream, forward, value, u, _dtype(x.array))
+        inside = [s.cotangent for s in self.r.backward.sent if s.applied in step.group.applied] if self.r.backward else []
+        floor = check.rounding_floor(_dtype(x.array), [upstream, *inside])
+        return check.adjoint_check(upstream, forward, value, u, _dtype(x.array), floor)
 
     def _vjp_of_step(self, planned: PlannedStep) -> tuple[Any, Any]:
         """The step's vjp rules run on a random cotangent in float64, where no backward was recorded."""

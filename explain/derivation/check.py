@@ -91,12 +91,13 @@ def differences_check(tape_value: Any, found: Differences, dtype: str, floor: fl
     return Check("differences", "not_applicable", None, special[0], details)
 
 
-def adjoint_check(v: Any, forward: Any, sent: Any, u: Any, dtype: str) -> Check:
-    """⟨v, J u⟩ with J u from the formula against ⟨Jᵀ v, u⟩ with Jᵀ v from the tape."""
+def adjoint_check(v: Any, forward: Any, sent: Any, u: Any, dtype: str, floor: float) -> Check:
+    """⟨v, J u⟩ with J u from the formula against ⟨Jᵀ v, u⟩ with Jᵀ v from the tape. ``floor``: what rounding may leave of
+    one entry of Jᵀ v."""
     left_terms = np.asarray(v, np.float64) * np.asarray(forward, np.float64)
     right_terms = np.asarray(sent, np.float64) * np.asarray(u, np.float64)
     if not (np.all(np.isfinite(left_terms)) and np.all(np.isfinite(right_terms))):
         return Check("adjoint", "not_applicable", None, "not_finite")
     scale = max(float(np.sum(np.abs(left_terms))), float(np.sum(np.abs(right_terms))))
     gap = abs(float(np.sum(left_terms)) - float(np.sum(right_terms)))
-    return judged("adjoint", gap, scale, FORMULA[dtype])
+    return judged("adjoint", gap, scale, FORMULA[dtype], floor * float(np.sum(np.abs(u))))

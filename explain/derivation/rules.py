@@ -29,8 +29,12 @@ def rule_of(tape: Tape, group: Group, x: int, names: dict[int, str]) -> Rule:
     first, position = meets[0]
     heavy = [a for a in members if _is_heavy(a)]
     details: dict[str, Any] = {"x": names[x], "z": names[group.output], "op": first.op.name, "uses": len(meets)}
+    if heavy and len({id(a) for a, _ in meets}) > 1 and not all(_reaches(tape, members, a, heavy[0]) for a, _ in meets):
+        return Rule("several", details)
     if len(members) == 1 or (len(heavy) == 1 and first is heavy[0] and _only_tail(tape, members, heavy[0])):
-        return _single(tape, first, position, meets, details, tail=len(members) > 1)
+        tail = [a for a in members if a is not first]
+        details["scaled"] = any(a.op.name in ("mul", "div", "neg") for a in tail)
+        return _single(tape, first, position, meets, details)
     if heavy and not _reaches(tape, members, first, heavy[0]):
         return _tail(tape, first, x, details)
     if heavy:
@@ -80,13 +84,15 @@ def _tail(tape: Tape, first: Applied, x: int, details: dict[str, Any]) -> Rule:
 
 
 def _single(
-    tape: Tape, first: Applied, position: int, meets: list[tuple[Applied, int]], details: dict[str, Any], tail: bool
+    tape: Tape, first: Applied, position: int, meets: list[tuple[Applied, int]], details: dict[str, Any]
 ) -> Rule:
-    details |= _counts(tape, first) | {"position": position, "tail": tail}
+    details |= _counts(tape, first) | {"position": position}
     rule = first.op.rule or first.op.kind
     if len(meets) > 1:
         return Rule("square" if rule in ("mul", "dot") else f"{first.op.kind}_twice", details)
-    if first.op.kind == "contraction" and rule == "matmul":
+    if rule == "matmul" and all(len(tape.values[i].shape) == 1 for i in first.inputs):
+        return Rule("dot", details)
+    if rule == "matmul":
         return Rule("matmul_right" if position else "matmul_left", details)
     if first.op.broadcasts and first.op.outputs == 1:
         shape, out = tape.values[first.inputs[position]].shape, tape.values[first.outputs[0]].shape

@@ -79,7 +79,9 @@ def _grow(tape: Tape, k: int, uses: Counter[int], sizes: dict[int, _Size], inner
             continue
         source = value.source[0]
         below = sizes[source]
-        if len(tape.applied[source].outputs) != 1 or not _belongs(applied, kind, position, below, size, tape.applied[source]):
+        if len(tape.applied[source].outputs) != 1 or not _belongs(
+            tape, applied, kind, position, below, size, tape.applied[source]
+        ):
             continue
         inner.add(i)
         size.members += below.members
@@ -89,19 +91,31 @@ def _grow(tape: Tape, k: int, uses: Counter[int], sizes: dict[int, _Size], inner
     return size
 
 
-def _belongs(applied: Applied, kind: str, position: int, below: _Size, size: _Size, source: Applied) -> bool:
+def _belongs(
+    tape: Tape, applied: Applied, kind: str, position: int, below: _Size, size: _Size, source: Applied
+) -> bool:
     lower = _kind(source)
     if below.closed or lower == "alone" or source.op.name in UNREADABLE_INSIDE or not source.op.differentiable:
         return False
     if kind == "entrywise":
         if not below.heavy:
             return size.entrywise + below.entrywise <= LONGEST_RUN
-        return not size.heavy and position in AFFINE.get(applied.op.name, ())
+        return not size.heavy and _is_affine_tail(tape, applied, position, source)
     if kind == "index":
         return applied.op.name not in UNREADABLE_INSIDE
     if kind == "alone" or applied.op.kind == "contraction":
         return lower == "index" and not below.heavy and below.entrywise == 0
     return not below.heavy and below.entrywise <= SHORT_ARGUMENT
+
+
+def _is_affine_tail(tape: Tape, applied: Applied, position: int, source: Applied) -> bool:
+    """Adding something to a contraction's result, or scaling it by a number, in the shape that it has."""
+    if position not in AFFINE.get(applied.op.name, ()):
+        return False
+    if tape.values[applied.outputs[0]].shape != tape.values[source.outputs[0]].shape:
+        return False
+    others = [i for k, i in enumerate(applied.inputs) if k != position]
+    return applied.op.name in ("add", "sub") or all(tape.values[i].number is not None for i in others)
 
 
 def _kind(applied: Applied) -> str:

@@ -15,7 +15,7 @@ from sympy import Add, Expr, Mul, S, Tuple
 from explain.calculus import walk
 from explain.calculus.express import expand_entries, in_terms_of, weight
 from explain.calculus.namespace import Namespace, Operand, bare, number_operand, plain_exponents, tensor_operand
-from explain.calculus.symbols import Entry, Index, TensorName, Total, Transform, numeric_size, size, substitute
+from explain.calculus.symbols import Entry, Index, Single, TensorName, Total, Transform, numeric_size, size, substitute
 from explain.derivation.steps import Group
 from explain.errors import CannotDerive
 from explain.tape.record import Tape
@@ -33,8 +33,8 @@ def bar(name: str) -> TensorName:
 
 
 def places(prefix: str, numbers: Sequence[int]) -> tuple[Bind, ...]:
-    """Indices for every axis of a tensor; along an axis of size 1 the index is plain 0."""
-    return tuple((S.Zero if n == 1 else Index(f"{prefix}{k}"), size(n)) for k, n in enumerate(numbers))
+    """Indices for every axis of a tensor."""
+    return tuple(((Single if n == 1 else Index)(f"{prefix}{k}"), size(n)) for k, n in enumerate(numbers))
 
 
 def just_indices(binds: Sequence[Bind]) -> tuple[Index, ...]:

@@ -164,6 +164,9 @@ class MatrixPrinter:
             if exponent.is_Number and exponent < 0:
                 return self.marks.fraction("1", self.denominator(tree)), POWER
             return self.scalar_power(tree, exponent)
+        if exponent == 2 and isinstance(tree.of, MName):
+            base = self.inside(tree.of, POWER)
+            return f"{base}{self.marks.times}{base}", PRODUCT
         text = self.printer.text(exponent)
         if exponent.is_Rational and not exponent.is_Integer:
             text = str(exponent)

@@ -17,6 +17,7 @@ class Typesetter(Protocol):
 
     base: int
     ell: str  # the number ⟨v, y⟩ that a given cotangent makes of a tensor
+    most_substituted: int  # a line with numbers in place of names is shown for at most so many entries
 
     def formula(self, f: Formula) -> str:
         """One entry of something."""
@@ -50,6 +51,7 @@ class Latex:
     """LaTeX, as Markdown and HTML take it."""
 
     ell = r"\ell"
+    most_substituted = 24
 
     def __init__(self, base: int = 1) -> None:
         self.base = base
@@ -87,6 +89,7 @@ class Plain:
     """One-line Unicode for terminals."""
 
     ell = "ℓ"
+    most_substituted = 12
 
     def __init__(self, base: int = 1) -> None:
         self.base = base

@@ -22,8 +22,6 @@ from explain.render.typeset import Typesetter
 from explain.tape.printing import tensor_repr
 
 View = dict[str, Any]
-MOST_SUBSTITUTED = 24
-"""A line with numbers in place of names is shown if they have at most this many entries in all."""
 
 
 def run_view(run: Run, t: Typesetter) -> View:
@@ -207,7 +205,7 @@ def _numbers(s: Step, d: Derivation, view: View, t: Typesetter) -> str:
         values = {r.name: r.value for r in d.rows if r.value is not None} | {f"bar({s.output})": s.upstream}
         used = {name: a for name, a in values.items() if name in tensor_names(s.matrix)}
         complete = tensor_names(s.matrix) <= set(used)
-        if complete and used and sum(np.size(a) for a in used.values()) <= MOST_SUBSTITUTED:
+        if complete and used and sum(np.size(a) for a in used.values()) <= t.most_substituted:
             rounded |= not all(figures.is_exact(a) for a in used.values())
             sides.append(t.matrix(s.matrix, {name: t.array(a) for name, a in used.items()}))
     sides.append(t.array(s.value))

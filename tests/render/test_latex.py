@@ -264,7 +264,7 @@ MATRICES: list[tuple[Tree, str]] = [
     (MTransform("softmax", X, 0), r"\operatorname{softmax}_{\mathrm{dim}=0}(X)"),
     (MReduce("logsumexp", X, 1), r"\operatorname{logsumexp}_{\mathrm{dim}=1}(X)"),
     (MOneHot(name("t", N, 1), M), r"\operatorname{onehot}(t)"),
-    (MSum((MScale(S.NegativeOne, MPower(x, Integer(2))), MScalar(S.One))), r"1 - x^{\circ 2}"),
+    (MSum((MScale(S.NegativeOne, MPower(x, Integer(2))), MScalar(S.One))), r"1 - x \odot x"),
     (MCall("sigmoid", (residual,)), r"\sigma(A x - b)"),
     (MCompare(">", x, MScalar(S.Zero)), r"[\,x > 0\,]"),
     (MUnit(Integer(1), N), r"\mathbf e_2"),

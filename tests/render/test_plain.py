@@ -132,7 +132,7 @@ MATRICES: list[tuple[Tree, str]] = [
     (MScale(Integer(6), MHadamard((y, v))), "6·y ⊙ z̄"),
     (MProduct((MTranspose(X), MOnes(S(3)))), "Xᵀ 𝟏"),
     (MDiag(x), "diag(x)"),
-    (MSum((MScale(S.NegativeOne, MPower(x, Integer(2))), b)), "b − x^∘2"),
+    (MSum((MScale(S.NegativeOne, MPower(x, Integer(2))), b)), "b − x ⊙ x"),
     (MScale(S.One, x, (MPower(MProduct((MTranspose(x), x)), -S.Half),)), "x/√(xᵀ x)"),
     (MHadamard((x, MPower(y, S.NegativeOne))), "x ⊘ y"),
 ]
