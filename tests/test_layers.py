@@ -11,7 +11,20 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent / "explain"
-LAYERS = ("errors", "ops", "tape", "torch", "program", "calculus", "derivation", "render", "embed", "hosts", "site", "cli")
+LAYERS = (
+    "errors",
+    "ops",
+    "tape",
+    "torch",
+    "program",
+    "calculus",
+    "derivation",
+    "render",
+    "embed",
+    "hosts",
+    "site",
+    "cli",
+)
 HOOKS = {
     ("derivation/model.py", "explain.render.document"),  # a Run shows itself; imported when it does
 }
@@ -20,7 +33,9 @@ HEAVY = {  # package -> layers that may import it
     "jinja2": {"render", "embed", "site"},
     "markdown_it": {"embed", "site", "hosts"},
 }
-CHECKED = [p for p in sorted(ROOT.rglob("*.py")) if p.relative_to(ROOT).as_posix() not in ("__init__.py", "__main__.py")]
+CHECKED = [
+    p for p in sorted(ROOT.rglob("*.py")) if p.relative_to(ROOT).as_posix() not in ("__init__.py", "__main__.py")
+]
 
 
 def imports(path: Path) -> Iterator[str]:

@@ -168,7 +168,9 @@ class _Evaluation:
         for i, n in e.limits:
             length = self.number(n)
             if self.lengths.get(i, length) != length:
-                self.seen = {k: v for k, v in self.seen.items() if not k.has(i)}  # the name ran over another axis before
+                self.seen = {
+                    k: v for k, v in self.seen.items() if not k.has(i)
+                }  # the name ran over another axis before
             self.lengths[i] = length
             bound.append(i)
         return bound
@@ -230,13 +232,18 @@ class _Evaluation:
 
     def _at(self, array: np.ndarray, places: list[Any]) -> Named:
         """``array[places]``: plain indices name their axes, anything else is looked up by position."""
-        plain = [p if isinstance(p, Index) and self.lengths.get(p) == n else None for p, n in zip(places, array.shape, strict=True)]
+        plain = [
+            p if isinstance(p, Index) and self.lengths.get(p) == n else None
+            for p, n in zip(places, array.shape, strict=True)
+        ]
         if None not in plain and len(set(plain)) == len(plain):
             return array[()] if array.ndim == 0 else array, tuple(places)
         parts = [self.value(S(p)) for p in places]
         axes = _union(parts)
         looked = [
-            np.clip(np.asarray(_aligned(p, own, axes)).astype(np.int64), 0, max(0, n - 1))  # out of range only under a mask
+            np.clip(
+                np.asarray(_aligned(p, own, axes)).astype(np.int64), 0, max(0, n - 1)
+            )  # out of range only under a mask
             for (p, own), n in zip(parts, array.shape, strict=True)
         ]
         if array.size == 0:

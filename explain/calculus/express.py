@@ -9,7 +9,18 @@ from sympy import Expr, S, Tuple, factor_terms
 from sympy.core.basic import Basic
 
 from explain.calculus.hoist import hoisted
-from explain.calculus.symbols import UNIT, Binding, Entry, Index, TensorName, Total, Transform, late, rebuild, substitute
+from explain.calculus.symbols import (
+    UNIT,
+    Binding,
+    Entry,
+    Index,
+    TensorName,
+    Total,
+    Transform,
+    late,
+    rebuild,
+    substitute,
+)
 from explain.calculus.walk import canonical
 
 POOL = tuple("ijklmpqrstuvwxyz")

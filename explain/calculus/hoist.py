@@ -36,9 +36,7 @@ def hoisted(factors: Iterable[Expr], binds: Iterable[Bind]) -> Expr:
         groups.append((members, shared))
     met = set().union(*(shared for _, shared in groups)) if groups else set()
     counts = [n for i, n in limits.items() if i not in met]
-    sums = [
-        Total(Mul(*members), *(Tuple(i, limits[i]) for i in limits if i in shared)) for members, shared in groups
-    ]
+    sums = [Total(Mul(*members), *(Tuple(i, limits[i]) for i in limits if i in shared)) for members, shared in groups]
     return Mul(*outside, *counts, *sums)
 
 

@@ -300,5 +300,3 @@ def plain_exponents(e: Expr) -> Expr:
     if isinstance(e, Relational):
         args = [a.xreplace({UNIT: S.One}) for a in args]
     return symbols.rebuild(e, args) if e.args else e
-
-

@@ -119,9 +119,7 @@ def jacobian(formula: Expr, out: tuple[Bind, ...], variable: TensorName, target:
 
 def jvp(formula: Expr, variable: TensorName, tangent: TensorName) -> Expr:
     """Jv: the change of the formula for a change ``tangent`` of the variable. No index equation is solved here."""
-    terms = [
-        hoisted((*o.factors, Entry(tangent, *o.indices)), o.binds) for o in occurrences(formula, variable)
-    ]
+    terms = [hoisted((*o.factors, Entry(tangent, *o.indices)), o.binds) for o in occurrences(formula, variable)]
     return Add(*terms)
 
 

@@ -10,17 +10,16 @@ from typing import Any
 import numpy as np
 from sympy import Mul
 
-from explain.calculus import walk
 from explain.calculus.evaluate import evaluate
-from explain.calculus.symbols import Index, TensorName, late, numeric_size, size
+from explain.calculus.symbols import Index, late, numeric_size, size
 from explain.derivation import check
 from explain.derivation.code import code_of
 from explain.derivation.model import Check, ClosedForm, Derivation, Gradient, Let, Note, Operation, Row, Step
-from explain.derivation.plan import Plan, PlannedStep, plan_for
+from explain.derivation.plan import TANGENT, Plan, PlannedStep, plan_for
 from explain.derivation.pullback import pull_back
 from explain.derivation.replay import Replay, differences
 from explain.derivation.rules import COUNTS
-from explain.derivation.symbolic import Bind, bar, given_arrays, just_indices
+from explain.derivation.symbolic import Bind, bar, given_arrays
 from explain.errors import CannotDerive
 from explain.tape.dtypes import BY_NUMPY
 from explain.tape.record import Backward, Tape, Value
@@ -28,6 +27,8 @@ from explain.tape.record import Backward, Tape, Value
 SMALL = 6
 """A Jacobian with at most this many entries on either side is written out with its numbers."""
 MEANING_STEP = 0.01
+DIRECTIONS = 2
+"""How many random changes u the adjoint identity is tried with."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -131,7 +132,6 @@ class _Builder:
         )
 
     def _shape(self, v: Value) -> tuple[Any, ...]:
-
 
         return tuple(_plain(late(size(n), dict(self.r.sizes))) for n in v.shape)
 
@@ -319,20 +319,19 @@ class _Builder:
             return Check("adjoint", "not_applicable", None, "cannot_derive", {"what": planned.problem.message})
         if upstream is None or value is None:
             upstream, value = self._vjp_of_step(planned)
-        u = np.random.default_rng(2).normal(size=np.shape(x.array))
-        step = link.step
-        variable, formula = TensorName(link.input_name), step.formula
-        if link.input_name in step.differential:
-            variable, formula = TensorName(f"d({link.input_name})"), step.differential[link.input_name]
-        tangent = TensorName("tangent(u)")
-        forward = evaluate(walk.jvp(formula, variable, tangent), self.arrays | {tangent.name: u}, _numbers(step.out))
-        inside = [s.cotangent for s in self.r.backward.sent if s.applied in step.group.applied] if self.r.backward else []
+        assert planned.forward is not None
+        stream = np.random.default_rng(2)
+        pairs = []
+        for _ in range(DIRECTIONS):
+            u = stream.normal(size=np.shape(x.array))
+            pairs.append((u, evaluate(planned.forward, self.arrays | {TANGENT.name: u}, _numbers(link.step.out))))
+        members = link.step.group.applied
+        inside = [s.cotangent for s in self.r.backward.sent if s.applied in members] if self.r.backward else []
         floor = check.rounding_floor(_dtype(x.array), [upstream, *inside])
-        return check.adjoint_check(upstream, forward, value, u, _dtype(x.array), floor)
+        return check.adjoint_check(upstream, pairs, value, _dtype(x.array), floor)
 
     def _vjp_of_step(self, planned: PlannedStep) -> tuple[Any, Any]:
         """The step's vjp rules run on a random cotangent in float64, where no backward was recorded."""
-
 
         group = planned.link.step.group
         v = np.random.default_rng(3).normal(size=np.shape(self.tape.values[group.output].array))
@@ -409,5 +408,3 @@ def _dtype(array: Any) -> str:
 
 def _plain(e: Any) -> Any:
     return int(e) if e.is_Integer else str(e).replace("*", "·")
-
-

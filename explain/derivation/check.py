@@ -91,13 +91,16 @@ def differences_check(tape_value: Any, found: Differences, dtype: str, floor: fl
     return Check("differences", "not_applicable", None, special[0], details)
 
 
-def adjoint_check(v: Any, forward: Any, sent: Any, u: Any, dtype: str, floor: float) -> Check:
-    """⟨v, J u⟩ with J u from the formula against ⟨Jᵀ v, u⟩ with Jᵀ v from the tape. ``floor``: what rounding may leave of
-    one entry of Jᵀ v."""
-    left_terms = np.asarray(v, np.float64) * np.asarray(forward, np.float64)
-    right_terms = np.asarray(sent, np.float64) * np.asarray(u, np.float64)
-    if not (np.all(np.isfinite(left_terms)) and np.all(np.isfinite(right_terms))):
-        return Check("adjoint", "not_applicable", None, "not_finite")
-    scale = max(float(np.sum(np.abs(left_terms))), float(np.sum(np.abs(right_terms))))
-    gap = abs(float(np.sum(left_terms)) - float(np.sum(right_terms)))
-    return judged("adjoint", gap, scale, FORMULA[dtype], floor * float(np.sum(np.abs(u))))
+def adjoint_check(v: Any, pairs: list[tuple[Any, Any]], sent: Any, dtype: str, floor: float) -> Check:
+    """⟨v, J u⟩ with J u from the formula against ⟨Jᵀ v, u⟩ with Jᵀ v from the tape, for each pair (u, J u); the worst
+    counts. ``floor``: what rounding may leave of one entry of Jᵀ v."""
+    checks = []
+    for u, forward in pairs:
+        left = np.asarray(v, np.float64) * np.asarray(forward, np.float64)
+        right = np.asarray(sent, np.float64) * np.asarray(u, np.float64)
+        if not (np.all(np.isfinite(left)) and np.all(np.isfinite(right))):
+            return Check("adjoint", "not_applicable", None, "not_finite")
+        scale = max(float(np.sum(np.abs(left))), float(np.sum(np.abs(right))))
+        gap = abs(float(np.sum(left)) - float(np.sum(right)))
+        checks.append(judged("adjoint", gap, scale, FORMULA[dtype], floor * float(np.sqrt(np.sum(u * u)))))
+    return max(checks, key=lambda c: (c.status == "failed", c.error or 0.0))

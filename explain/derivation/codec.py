@@ -78,7 +78,9 @@ def _nested(a: np.ndarray) -> Any:
 
 
 def _numbers(data: Any) -> Any:
-    return [_numbers(part) for part in data] if isinstance(data, list) else float(data) if isinstance(data, str) else data
+    return (
+        [_numbers(part) for part in data] if isinstance(data, list) else float(data) if isinstance(data, str) else data
+    )
 
 
 # formulas and trees

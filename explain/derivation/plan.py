@@ -11,6 +11,7 @@ from typing import Any
 
 from sympy import Eq, Expr, S
 
+from explain.calculus import walk
 from explain.calculus.express import final, letters, weight
 from explain.calculus.matrix import checked_matrix_form
 from explain.calculus.symbols import UNIT, Entry, Index, Indicator, TensorName, Transform, late, rebuild, size
@@ -21,13 +22,14 @@ from explain.derivation.symbolic import SHOWN, Bind, Deriver, Link, bar, just_in
 from explain.errors import CannotDerive
 from explain.tape.record import Tape
 
+TANGENT = TensorName("tangent(u)")
 NAMES_OF_TRANSFORMS = {"softmax": "P", "prod_others": "R"}
 """Letters for parts of formulas that deserve a name of their own."""
 
 
 @dataclass(frozen=True, eq=False)
 class PlannedStep:
-    """One link as it is shown, and as it is evaluated (``link``)."""
+    """One link as it is shown, and as it is evaluated (``link``). ``forward``: Ju for a change ``TANGENT`` of the input."""
 
     link: Link
     rule: Rule
@@ -37,6 +39,7 @@ class PlannedStep:
     product: Formula | None
     contracted: Formula | None
     matrix: Any
+    forward: Expr | None
     problem: CannotDerive | None
 
 
@@ -168,7 +171,7 @@ class _Planner:
         formula = self._shown(step.formula if step.written is None else step.written, (*target, *out), tidy=False)
         formula = Formula(formula.e, formula.letters[len(target) :])
         if link.jacobian is None or link.contracted is None:
-            return PlannedStep(link, rule, formula, None, "unknown", None, None, None, link.problem)
+            return PlannedStep(link, rule, formula, None, "unknown", None, None, None, None, link.problem)
         jacobian, contracted = self._with_lets(link.jacobian), self._with_lets(link.contracted)
         product = written_product(link)
         return PlannedStep(
@@ -180,6 +183,7 @@ class _Planner:
             None if product is None else self._product(self._with_lets(product), link),
             self._shown(contracted, target),
             self._matrix(contracted, link.target),
+            walk.jvp(*link.differentiated, TANGENT),
             None,
         )
 
@@ -237,7 +241,9 @@ class _Planner:
     def _let(self, e: Transform) -> Expr:
         body: Any = e.body
         positions = dict(zip(e.bound, e.positions, strict=True))
-        if any(not isinstance(i, Index) and i != 0 for i in body.indices) or len(set(body.indices)) != len(body.indices):
+        if any(not isinstance(i, Index) and i != 0 for i in body.indices) or len(set(body.indices)) != len(
+            body.indices
+        ):
             return e
         place = tuple(Index(f"q{k}") for k in range(len(body.indices)))
         renamed = {i: q for i, q in zip(body.indices, place, strict=True) if i not in positions}
@@ -289,7 +295,7 @@ def structure(link: Link) -> str:
     paired = [any(Eq(i, j) in deltas for j in target) for i in out]
     if len(out) == len(target) and all(Eq(i, j) in deltas for i, j in zip(out, target, strict=True)):
         rest = [f for f in (e.args if e.is_Mul else (e,)) if not isinstance(f, Indicator)]
-        return "diagonal" if any(f.has(Entry) for f in rest) or rest and not _is_unit(rest) else "identity"
+        return "diagonal" if any(f.has(Entry) for f in rest) or (rest and not _is_unit(rest)) else "identity"
     if all(paired) and len(out) == len(target):
         return "permutation"
     return "sparse" if deltas or e.atoms(Indicator) else "dense"
@@ -297,4 +303,3 @@ def structure(link: Link) -> str:
 
 def _is_unit(factors: list[Expr]) -> bool:
     return all(f in (UNIT, 1) for f in factors)
-

@@ -67,7 +67,11 @@ class Replay:
 
 def _as_float64(array: Any) -> Any:
     a = np.asarray(array)
-    return a[()] if a.dtype.kind in "b" or (a.dtype.kind in "iu" and not isinstance(array, int)) else a.astype(np.float64)[()]
+    return (
+        a[()]
+        if a.dtype.kind in "b" or (a.dtype.kind in "iu" and not isinstance(array, int))
+        else a.astype(np.float64)[()]
+    )
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,7 +9,6 @@ from explain.derivation.steps import AFFINE, Group
 from explain.ops.base import axes
 from explain.tape.record import Applied, Tape
 
-
 COUNTS = ("n", "repeats")
 
 
@@ -38,7 +37,9 @@ def rule_of(tape: Tape, group: Group, x: int, names: dict[int, str]) -> Rule:
     if heavy and not _reaches(tape, members, first, heavy[0]):
         return _tail(tape, first, x, details)
     if heavy:
-        details["inner"] = [a.op.rule or a.op.kind for a in members if a is not heavy[0] and not _after(tape, a, heavy[0])]
+        details["inner"] = [
+            a.op.rule or a.op.kind for a in members if a is not heavy[0] and not _after(tape, a, heavy[0])
+        ]
         return Rule(f"{heavy[0].op.rule}_of", details | _counts(tape, heavy[0]))
     if all(a.op.kind == "index" for a in members):
         return Rule("index_chain", details)

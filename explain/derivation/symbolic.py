@@ -86,6 +86,17 @@ class Link:
     exact: Expr | None
     problem: CannotDerive | None = None
 
+    @property
+    def differentiated(self) -> tuple[Expr, TensorName]:
+        """What is differentiated by what: the step's formula by its input, or its differential by the input's change."""
+        return _differentiated(self.step, self.input_name)
+
+
+def _differentiated(step: StepFormula, name: str) -> tuple[Expr, TensorName]:
+    if name in step.differential:
+        return step.differential[name], TensorName(f"d({name})")
+    return step.formula, TensorName(name)
+
 
 @dataclass(frozen=True, eq=False)
 class Symbolic:
@@ -230,9 +241,7 @@ class Deriver:
         name = self.names[x]
         target = places("t", self.tape.values[x].shape)
         upstream = Entry(bar(step.name), *just_indices(step.out))
-        variable, formula = TensorName(name), step.formula
-        if name in step.differential:
-            variable, formula = TensorName(f"d({name})"), step.differential[name]
+        formula, variable = _differentiated(step, name)
         try:
             jacobian = walk.jacobian(formula, step.out, variable, target)
             exact = walk.vjp(formula, step.out, upstream, variable, target)
@@ -247,9 +256,7 @@ class Deriver:
         step = link.step
         if link.exact is None or upstream is None:
             return None
-        variable, formula = TensorName(link.input_name), step.formula
-        if link.input_name in step.differential:
-            variable, formula = TensorName(f"d({link.input_name})"), step.differential[link.input_name]
+        formula, variable = link.differentiated
         if first_of_rows:
             free = renaming(just_indices(step.out), just_indices(rows))
             found = walk.jacobian(substitute(formula, free), rows, variable, link.target)

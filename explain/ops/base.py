@@ -48,12 +48,14 @@ class Sample:
     options: dict[str, Any] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
 class Unsaved:
     """Stands for an input whose values the vjp does not use: shape and dtype only, any arithmetic on it fails."""
 
-    shape: Shape
-    dtype: np.dtype
+    __slots__ = ("dtype", "shape")
+
+    def __init__(self, shape: Shape, dtype: np.dtype) -> None:
+        self.shape = shape
+        self.dtype = dtype
 
     @property
     def ndim(self) -> int:
@@ -77,6 +79,7 @@ class Op:
     broadcasts: bool = False  # cotangents come in the output's shape and are summed to the input's
     outputs: int = 1  # how many tensors forward returns
     differentiable: bool = True
+    views: bool = False  # the output may lie in the first input's memory
     reads_values: tuple[int, ...] = ()  # inputs that must stay integers or masks (indices, class targets)
     special: ClassVar[Mapping[str, Callable[..., Any]]] = {}  # kink | tie | pole -> mask(*inputs, **options)
     samples: tuple[Sample, ...] = ()
@@ -89,6 +92,11 @@ class Op:
     def __init__(self) -> None:
         self.tensor_names, self.variadic, self.option_defaults = _read_signature(self.forward)
         self.saved_slots = tuple(frozenset(use.split()) for use in self.uses)
+        self._kept: dict[tuple[bool, ...], tuple[tuple[bool, ...] | None, bool]] = {}
+        self.reads_result = self.outputs == 1 and any("y" in names for names in self.saved_slots)
+        required = [name for name, default in self.option_defaults.items() if default is REQUIRED]
+        # whether a call with one tensor and nothing else needs no sorting of arguments
+        self.plain_binding = type(self).bind is Op.bind and len(self.tensor_names) == 1 and not required and not self.variadic
         self._refuse_incomplete()
 
     def bind(self, *args: Any, **kwargs: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
@@ -143,6 +151,17 @@ class Op:
             if need:
                 out |= names
         return frozenset(out)
+
+    def keeps(self, needs: tuple[bool, ...]) -> tuple[tuple[bool, ...] | None, bool]:
+        """What a graph node keeps for the vjp: per input whether its values are read (None if none are), and whether y is."""
+        try:
+            return self._kept[needs]
+        except KeyError:
+            names = self.saves(needs)
+            own = self.tensor_names
+            keep = tuple((own[k] if k < len(own) else "*") in names for k in range(len(needs)))
+            self._kept[needs] = found = (keep if any(keep) else None, "y" in names)
+            return found
 
     def _refuse_incomplete(self) -> None:
         wanted = ["name", "kind", "samples"]
@@ -258,7 +277,7 @@ class Elementwise(Op):
 def elementwise(
     name: str,
     forward: Callable[..., Any],
-    vjp: Callable[..., Any] | tuple[Callable[..., Any], ...] = (),
+    vjp: Callable[..., Any] | tuple[Callable[..., Any], Callable[..., Any]],
     *,
     formula: Callable[..., Any] | None = None,
     definition: Callable[..., Any] | None = None,
@@ -269,20 +288,21 @@ def elementwise(
 ) -> Op:
     """Declare an entrywise op, y = f(a, b, …) with broadcasting.
 
-    ``vjp``: one function ``(xp, g, y, *ins)`` per input. ``uses``: per input, the values that function reads.
+    ``vjp``: one function ``(xp, g, y, *ins)`` per input, of which there are one or two. ``uses``: per input, the values that function reads.
     The mathematics is either ``formula(s, *entries)``, for what is plain arithmetic, or the op becomes a function
     symbol of its own name, with ``definition(s, *entries)`` (left out for functions that sympy knows) and, in the
     language of its output, ``slopes``: one ``(s, y, *entries)`` per input, each compared with the derivative of the
     definition before it is first used.
     """
     vjps = vjp if isinstance(vjp, tuple) else (vjp,)
-    count = max(1, len(vjps))
+    count = len(vjps)
+    first, second = vjps[0], vjps[-1]
 
-    def all_vjps(xp: Any, needs: tuple[bool, ...], g: Any, y: Any, *ins: Any, **options: Any) -> tuple[Any, ...]:
-        return tuple(need and rule(xp, g, y, *ins, **options) for need, rule in zip(needs, vjps, strict=True))
+    def one_vjp(xp: Any, needs: tuple[bool, ...], g: Any, y: Any, x: Any) -> tuple[Any, ...]:
+        return (first(xp, g, y, x),)
 
-    def one_vjp(xp: Any, needs: tuple[bool, ...], g: Any, y: Any, x: Any, **options: Any) -> tuple[Any, ...]:
-        return (vjps[0](xp, g, y, x, **options),)
+    def two_vjps(xp: Any, needs: tuple[bool, ...], g: Any, y: Any, a: Any, b: Any) -> tuple[Any, ...]:
+        return needs[0] and first(xp, g, y, a, b), needs[1] and second(xp, g, y, a, b)
 
     def entry(s: Any, out: tuple[Any, ...], *ins: Any, **options: Any) -> Any:
         entries = [operand.at(out) for operand in ins]
@@ -292,7 +312,7 @@ def elementwise(
     op = Elementwise(
         name=name,
         forward=forward,
-        vjp=one_vjp if count == 1 else all_vjps,
+        vjp=one_vjp if count == 1 else two_vjps,
         formula=entry,
         definition=definition,
         slopes=slopes if isinstance(slopes, tuple) else (slopes,),
@@ -333,7 +353,7 @@ def numpy_dtype(t: Any) -> np.dtype:
 
 def plain_array(t: Any) -> Array:
     """The values of an array or a tensor (an index, a mask, a class target) as an array."""
-    return np.asarray(t.data if hasattr(t, "version") else t)
+    return np.asarray(t if isinstance(t, np.ndarray | np.generic) else t.data)
 
 
 def axes(dim: int | Iterable[int] | None, ndim: int) -> tuple[int, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import operator
 from collections.abc import Callable
 from typing import Any
@@ -159,6 +160,7 @@ class Expand(Op):
     rule = "expand"
     backward_name = "ExpandBackward0"
     uses = ("",)
+    views = True
     samples = (Sample(((2, 1),), {"shape": (2, 3)}), Sample(((3,),), {"shape": (2, 3)}), Sample(((),), {"shape": (2,)}))
 
     def bind(self, *args: Any, **kwargs: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
@@ -168,7 +170,12 @@ class Expand(Op):
         return (x,), {"shape": tuple(n if w == -1 else w for w, n in zip(wanted, own, strict=True))}
 
     def forward(self, x: Any, *, shape: Shape) -> Any:
-        return np.broadcast_to(x, shape)
+        # nobody else can see into a bare scalar, so nothing need be shared, and filling is faster for what is small
+        if x.__class__ is not np.ndarray and math.prod(shape) < 4096:
+            out = np.empty(shape, x.dtype)
+            out.fill(x)
+            return out
+        return x.reshape(shape) if x.size == math.prod(shape) else np.broadcast_to(x, shape)
 
     def shape_error(self, shapes: tuple[Shape, ...], options: Options) -> Exception | None:
         (source,), target = shapes, options["shape"]

@@ -82,11 +82,15 @@ class Mean(Op):
                 "mean(): could not infer output dtype. Input dtype must be either a floating point or complex dtype. "
                 f"Got: {word}"
             )
+        if dim is None and not keepdim:
+            return np.add.reduce(x, axis=None) / x.size
         over = axes(dim, x.ndim)
         count = math.prod([x.shape[k] for k in over])
         return np.add.reduce(x, axis=over, keepdims=keepdim) / x.dtype.type(count)
 
     def vjp(self, xp: Any, needs: Any, g: Any, y: Any, x: Any, *, dim: Any = None, keepdim: bool = False) -> Any:
+        if dim is None and not keepdim:
+            return (xp.expand(g / max(1, math.prod(x.shape)), shape=x.shape),)
         count = math.prod([x.shape[k] for k in axes(dim, x.ndim)])
         return (xp.expand(spread(xp, g / count if count else g, x.shape, dim, keepdim), shape=x.shape),)
 

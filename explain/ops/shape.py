@@ -39,11 +39,12 @@ class Reshape(Op):
 
     name = "reshape"
     functions = ("reshape",)
-    methods = ("reshape", "view")
+    methods = ("reshape",)
     kind = "index"
     rule = "reshape"
     backward_name = "ViewBackward0"
     uses = ("",)
+    views = True
     samples = (
         Sample(((2, 3),), {"shape": (3, 2)}), Sample(((2, 3),), {"shape": (6,)}), Sample(((6,),), {"shape": (2, 3)}),
         Sample(((2, 2, 3),), {"shape": (4, -1)}), Sample(((1,),), {"shape": ()}), Sample(((0, 3),), {"shape": (3, 0)}),
@@ -64,6 +65,24 @@ class Reshape(Op):
 
 
 @block
+class View(Reshape.__class__):  # type: ignore[misc]
+    """Like reshape, but never a copy: refused where the entries do not lie in memory as the new shape needs them."""
+
+    name = "view"
+    functions = ()
+    methods = ("view",)
+
+    def forward(self, x: Any, *, shape: Shape) -> Any:
+        y = x.reshape(infer(shape, x.size))
+        if x.size and isinstance(x, np.ndarray) and y.base is not (x if x.base is None else x.base):
+            raise RuntimeError(
+                "view size is not compatible with input tensor's size and stride (at least one dimension spans across two "
+                "contiguous subspaces). Use .reshape(...) instead."
+            )
+        return y
+
+
+@block
 class Flatten(Op):
     """All entries (or the axes from ``start_dim`` to ``end_dim``) in one row."""
 
@@ -73,6 +92,7 @@ class Flatten(Op):
     rule = "reshape"
     backward_name = "ViewBackward0"
     uses = ("",)
+    views = True
     samples = (Sample(((2, 3),)), Sample(((2, 3, 2),), {"start_dim": 1}), Sample(((2, 3, 2),), {"end_dim": 1}))
 
     @staticmethod
@@ -102,6 +122,7 @@ class Permute(Op):
     rule = "transpose"
     backward_name = "PermuteBackward0"
     uses = ("",)
+    views = True
     samples = (Sample(((2, 3),), {"dims": (1, 0)}), Sample(((2, 3, 4),), {"dims": (2, 0, 1)}))
 
     def bind(self, *args: Any, **kwargs: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
@@ -134,6 +155,7 @@ class Transpose(Op):
     rule = "transpose"
     backward_name = "TransposeBackward0"
     uses = ("",)
+    views = True
     samples = (Sample(((2, 3),), {"dim0": 0, "dim1": 1}), Sample(((2, 3, 4),), {"dim0": 0, "dim1": -1}))
 
     @staticmethod
@@ -159,6 +181,7 @@ class _Reversed(Op):
     kind = "index"
     rule = "transpose"
     uses = ("",)
+    views = True
     samples = (Sample(((2, 3),)), Sample(((3,),)))
 
     def forward(self, x: Any) -> Any:
@@ -204,6 +227,7 @@ class MT(Op):
     rule = "transpose"
     backward_name = "TransposeBackward0"
     uses = ("",)
+    views = True
     samples = (Sample(((2, 3),)), Sample(((2, 3, 4),)))
 
     def forward(self, x: Any) -> Any:
@@ -228,6 +252,7 @@ class Squeeze(Op):
     kind = "index"
     rule = "reshape"
     uses = ("",)
+    views = True
     backward_name = "SqueezeBackward0"
     samples = (Sample(((2, 1, 3),)), Sample(((1, 2, 1),), {"dim": 0}), Sample(((2, 3),), {"dim": 1}))
 
@@ -239,7 +264,7 @@ class Squeeze(Op):
         return tuple(k for k in axes(dim, len(shape)) if shape[k] == 1)
 
     def forward(self, x: Any, *, dim: Any = None) -> Any:
-        return np.squeeze(x, axis=self.dropped(x.shape, dim))[()]
+        return np.squeeze(x, axis=self.dropped(x.shape, dim))
 
     def vjp(self, xp: Any, needs: Any, g: Any, y: Any, x: Any, *, dim: Any = None) -> Any:
         return (xp.reshape(g, shape=tuple(x.shape)),)
@@ -260,6 +285,7 @@ class Unsqueeze(Op):
     rule = "reshape"
     backward_name = "UnsqueezeBackward0"
     uses = ("",)
+    views = True
     samples = (Sample(((3,),), {"dim": 0}), Sample(((2, 3),), {"dim": -1}))
 
     def forward(self, x: Any, *, dim: int) -> Any:
@@ -294,6 +320,7 @@ class Index(Op):
     kind = "index"
     rule = "index"
     uses = ("*",)
+    views = True
     backward_name = "IndexBackward0"
     samples = (
         Sample(((3,),), {"index": (1,)}),
@@ -399,7 +426,9 @@ class Index(Op):
         return frozenset({"*"}) if len(needs) > 1 else frozenset()
 
     def forward(self, x: Any, *tensors: Any, index: tuple[Any, ...]) -> Any:
-        return x[self.numpy_index(index, tensors)]
+        if tensors:
+            return x[self.numpy_index(index, tensors)]
+        return x[(*index, Ellipsis)] if Ellipsis not in index and isinstance(x, np.ndarray) else x[index]
 
     def vjp(self, xp: Any, needs: Any, g: Any, y: Any, x: Any, *tensors: Any, index: tuple[Any, ...]) -> Any:
         return (xp.index_put(g, *tensors, index=index, shape=tuple(x.shape)), *[None] * len(tensors))

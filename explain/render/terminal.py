@@ -12,9 +12,7 @@ PAINT = {"bold": "1", "dim": "2", "red": "31", "green": "32"}
 
 def width(text: str) -> int:
     """The columns that a text takes: wide characters two, combining ones none."""
-    return sum(
-        0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text
-    )
+    return sum(0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text)
 
 
 def filters(columns: int, color: bool) -> dict[str, Callable[..., str]]:
@@ -34,7 +32,9 @@ def wrapped(text: str, columns: int) -> str:
     """A paragraph broken at ``columns``, its further lines indented like its first. Wide characters count two."""
     indent = text[: len(text) - len(text.lstrip())] + ("  " if text.lstrip().startswith("- ") else "")
     if width(text) == len(text):
-        return textwrap.fill(text.strip(), columns, initial_indent=text[: len(text) - len(text.lstrip())], subsequent_indent=indent)
+        return textwrap.fill(
+            text.strip(), columns, initial_indent=text[: len(text) - len(text.lstrip())], subsequent_indent=indent
+        )
     lines, line = [], text.rstrip()
     current = ""
     for c in line:
@@ -61,10 +61,15 @@ def table(rows: list[dict[str, Any]], say: Any, columns: int) -> str:
         cells.append([r["name"], str(say.scalar()) if r["scalar"] else r["shape"], entry, shown, r["grad_fn"] or ""])
     widths = [max(width(row[k]) for row in cells) for k in range(5)]
     if sum(widths) + 14 <= columns:
-        return "\n".join("    " + "  ".join(_padded(c, w) for c, w in zip(row, widths, strict=True)).rstrip() for row in cells)
+        return "\n".join(
+            "    " + "  ".join(_padded(c, w) for c, w in zip(row, widths, strict=True)).rstrip() for row in cells
+        )
     lines = []
     for name, shape, entry, value, grad_fn in cells:
-        lines.append(f"    {_padded(name, widths[0])}  {_padded(shape, widths[1])}  {entry}" + (f"  {grad_fn}" if grad_fn else ""))
+        lines.append(
+            f"    {_padded(name, widths[0])}  {_padded(shape, widths[1])}  {entry}"
+            + (f"  {grad_fn}" if grad_fn else "")
+        )
         if value:
             lines.append(" " * (8 + widths[0] + widths[1]) + f"= {value}")
     return "\n".join(lines)

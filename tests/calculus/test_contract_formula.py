@@ -127,11 +127,17 @@ def test_jacobian_and_jvp_are_adjoint(op: Op, sample: Sample) -> None:
         numbers = [(i, n) for (i, _), n in zip(target, np.shape(a), strict=True)]
         arrays = case.arrays | {"u": u}
         forward = evaluate(walk.jvp(case.formula(), case.names[k], TensorName("u")), arrays, case.target())
-        jacobian = evaluate(walk.jacobian(case.formula(), case.out, case.names[k], target), arrays, case.target() + numbers)
+        jacobian = evaluate(
+            walk.jacobian(case.formula(), case.out, case.names[k], target), arrays, case.target() + numbers
+        )
         applied = np.tensordot(jacobian, u, u.ndim)
         np.testing.assert_allclose(forward, applied, rtol=TIGHT, atol=TIGHT)
 
 
-@pytest.mark.parametrize("op", [op for op in REGISTRY.values() if isinstance(op, Elementwise) and op.slopes[0:1] and callable(op.slopes[0])], ids=lambda op: op.name)
+@pytest.mark.parametrize(
+    "op",
+    [op for op in REGISTRY.values() if isinstance(op, Elementwise) and op.slopes[0:1] and callable(op.slopes[0])],
+    ids=lambda op: op.name,
+)
 def test_stated_slopes_are_the_derivatives_of_the_definition(op: Op) -> None:
     rules.check_slopes(op.name)

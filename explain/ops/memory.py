@@ -1,0 +1,121 @@
+"""What writing in place does to a tensor, as operations: overwritten entries, copies, other looks at the same memory."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from explain.ops.base import Array, Op, Options, Sample, Shape, block, elementwise
+
+ZERO = elementwise(
+    "zero",
+    lambda x: np.zeros_like(x)[()],
+    lambda xp, g, y, x: g * 0,
+    formula=lambda s, x: s.number(0),
+    methods=(),
+    promotion="keep",
+    rule="flat",
+)
+
+
+def _filled(x: Any, value: Any) -> Any:
+    np.broadcast_to(value, x.shape)  # raises where the value is larger than x
+    return np.full_like(x, value)[()]
+
+
+FILL = elementwise(
+    "fill",
+    _filled,
+    (lambda xp, g, y, x, value: g * 0, lambda xp, g, y, x, value: g),
+    formula=lambda s, x, value: value,
+    promotion="keep",
+    grad_fn_of=lambda shapes, options: "FillBackward2" if shapes[1] is None else "CopyBackwards",
+    rule="copy",
+    samples=(Sample(((2, 3), (2, 3))), Sample(((2, 3), (3,))), Sample(((2, 3), ()))),
+)
+COPIED = elementwise(
+    "copied",
+    lambda x: x.copy(),
+    lambda xp, g, y, x: g,
+    formula=lambda s, x: x,
+    promotion="keep",
+    grad_fn="CopyBackwards",
+    rule="copy",
+)
+
+
+@block
+class Written(Op):
+    """``base`` after ``value`` was written to its entries at ``positions`` (counted row by row, in the value's shape)."""
+
+    name = "written"
+    kind = "index"
+    rule = "written"
+    uses = ("", "")
+    backward_name = "torch::autograd::CopySlices"
+    samples = (
+        Sample(((2, 3), (3,)), {"positions": np.array([3, 4, 5])}),
+        Sample(((2, 3), (2,)), {"positions": np.array([0, 4]), "indexed": True}),
+        Sample(((3,), ()), {"positions": np.array(1)}),
+    )
+
+    def grad_fn(self, shapes: tuple[Shape | None, ...], options: Options) -> str:
+        return "IndexPutBackward0" if options.get("indexed") else self.backward_name
+
+    def forward(self, base: Any, value: Any, *, positions: Array, indexed: bool = False) -> Any:
+        out = np.array(base).reshape(-1)
+        out[positions] = value
+        return out.reshape(base.shape)
+
+    def vjp(
+        self, xp: Any, needs: Any, g: Any, y: Any, base: Any, value: Any, *, positions: Array, indexed: bool = False
+    ) -> Any:
+        kept = np.ones(base.shape, bool)
+        kept.reshape(-1)[positions] = False
+        return needs[0] and xp.where(kept, g, 0.0), needs[1] and xp.as_strided(g, positions=positions)
+
+    def given(self, y: Any, *ins: Array, **options: Any) -> dict[str, Array]:
+        base, value = ins
+        source = np.full(base.size, -1)
+        source[options["positions"]] = np.arange(value.size).reshape(value.shape)
+        source = source.reshape(base.shape)
+        places = np.unravel_index(np.maximum(source, 0), value.shape) if value.ndim and value.size else ()
+        return {"w": (source >= 0).astype(np.int64), **{f"p{k}": np.asarray(place) for k, place in enumerate(places)}}
+
+    def formula(self, s: Any, out: Any, base: Any, value: Any, *, positions: Array, indexed: bool = False) -> Any:
+        if not positions.size:
+            return base[out]
+        new = value[tuple(s.given(f"p{k}")[out] for k in range(value.ndim))]
+        return s.where(s.equal(s.given("w")[out], 1), new, base[out])
+
+
+@block
+class AsStrided(Op):
+    """The entries of x at ``positions``, counted row by row: what a view sees."""
+
+    name = "as_strided"
+    kind = "index"
+    rule = "index"
+    uses = ("",)
+    backward_name = "AsStridedBackward0"
+    samples = (
+        Sample(((2, 3),), {"positions": np.array([[0, 3], [1, 4]])}),
+        Sample(((2, 3),), {"positions": np.array([5, 5])}),
+        Sample(((),), {"positions": np.array([0])}),
+    )
+
+    def forward(self, x: Any, *, positions: Array) -> Any:
+        return x.reshape(-1)[positions]
+
+    def vjp(self, xp: Any, needs: Any, g: Any, y: Any, x: Any, *, positions: Array) -> Any:
+        size = int(np.prod(x.shape, dtype=np.int64))
+        return (xp.reshape(xp.put_at(g, positions, shape=(size,)), shape=tuple(x.shape)),)
+
+    def given(self, y: Any, *ins: Array, **options: Any) -> dict[str, Array]:
+        (x,) = ins
+        places = np.unravel_index(options["positions"], x.shape) if x.ndim else ()
+        return {f"p{k}": np.asarray(place) for k, place in enumerate(places)}
+
+    def formula(self, s: Any, out: Any, x: Any, *, positions: Array) -> Any:
+        return x[tuple(s.given(f"p{k}")[out] for k in range(x.ndim))]
