@@ -60,7 +60,11 @@ def _parser() -> argparse.ArgumentParser:
     expr.add_argument("--v", metavar="VALUE", help="the cotangent v to send back, for a result with several entries")
     expr.add_argument("--wrt", action="append", metavar="NAME", help="differentiate by this name (default: all float ones)")
     expr.add_argument(
-        "--shape", action="append", default=[], metavar="NAME=m,n", help="symbolic sizes of a name, where no --at is given"
+        "--shape",
+        action="append",
+        default=[],
+        metavar="NAME=m,n",
+        help="symbolic sizes of a name, where no --at is given",
     )
     expr.add_argument("--format", choices=FORMATS, help="default: text on a terminal, md elsewhere, or by the name of FILE")
     expr.add_argument("-o", "--output", metavar="FILE", type=Path, help="write to FILE")

@@ -33,9 +33,7 @@ HEAVY = {  # package -> layers that may import it
     "jinja2": {"render", "embed", "site"},
     "markdown_it": {"embed", "site", "hosts"},
 }
-CHECKED = [
-    p for p in sorted(ROOT.rglob("*.py")) if p.relative_to(ROOT).as_posix() not in ("__init__.py", "__main__.py")
-]
+CHECKED = [p for p in sorted(ROOT.rglob("*.py")) if p.relative_to(ROOT).as_posix() not in ("__init__.py", "__main__.py")]
 
 
 def imports(path: Path) -> Iterator[str]:

@@ -73,14 +73,14 @@ def differences_check(tape_value: Any, found: Differences, dtype: str, floor: fl
     tried = g.ravel()[found.entries]
     tolerance = DIFFERENCES[dtype]
     _, scale = gap_and_scale(tried, found.central)
-    reach = max(tolerance * scale, floor, 1e-9)
-    bent = ~(np.abs(found.left - found.right) <= np.maximum(1e-3 * np.abs(found.central), 10 * reach))
+    reach = max(tolerance * scale, floor)
+    bent = ~(np.abs(found.left - found.right) <= np.maximum(1e-3 * np.abs(found.central), 10 * (reach + found.noise)))
     excused = bent | ~np.isfinite(tried) if special else np.zeros(bent.shape, bool)
     details: dict[str, Any] = {"entries": len(found.entries), "of": int(g.size), "directions": len(found.directions)}
-    gap, _ = gap_and_scale(tried[~excused], found.central[~excused])
+    gap = _beyond(tried[~excused], found.central[~excused], found.noise[~excused])
     if not excused.any():
-        for direction, slope in found.directions:
-            gap = max(gap, abs(float(np.sum(direction * g)) - slope))
+        along = np.array([(np.sum(d * g), slope, noise) for d, slope, noise in found.directions]).reshape(-1, 3)
+        gap = max(gap, _beyond(*along.T))
     check = judged("differences", gap, scale, tolerance, reach, **details)
     if check.status == "failed" or not excused.any():
         reason = check.reason or (None if found.complete else "sampled")
@@ -89,6 +89,14 @@ def differences_check(tape_value: Any, found: Differences, dtype: str, floor: fl
     details |= {"left": float(found.left[k]), "right": float(found.right[k]), "tape": float(tried[k])}
     details |= {"excused": int(excused.sum())}
     return Check("differences", "not_applicable", None, special[0], details)
+
+
+def _beyond(tape: np.ndarray, difference: np.ndarray, noise: np.ndarray) -> float:
+    """By how much the two differ at most, beyond what rounding does to a difference quotient."""
+    same = (tape == difference) | (np.isnan(tape) & np.isnan(difference))
+    gaps = np.where(same, 0.0, np.abs(np.where(same, 0.0, tape) - np.where(same, 0.0, difference)) - noise)
+    gaps = np.where(np.isfinite(gaps), gaps, np.inf)
+    return max(0.0, float(np.max(gaps, initial=0.0)))
 
 
 def adjoint_check(v: Any, pairs: list[tuple[Any, Any]], sent: Any, dtype: str, floor: float) -> Check:

@@ -78,9 +78,7 @@ def _nested(a: np.ndarray) -> Any:
 
 
 def _numbers(data: Any) -> Any:
-    return (
-        [_numbers(part) for part in data] if isinstance(data, list) else float(data) if isinstance(data, str) else data
-    )
+    return [_numbers(part) for part in data] if isinstance(data, list) else float(data) if isinstance(data, str) else data
 
 
 # formulas and trees
@@ -258,9 +256,7 @@ def _decode_row(data: dict[str, Any], arrays: Arrays) -> Row:
     shape = tuple(data["shape"])
     value = arrays.decode(data["value"], data["dtype"], _known(shape))
     formula = decode_formula(data["formula"])
-    return Row(
-        data["name"], data["kind"], shape, data["dtype"], formula, value, data["grad_fn"], data["code"], data["line"]
-    )
+    return Row(data["name"], data["kind"], shape, data["dtype"], formula, value, data["grad_fn"], data["code"], data["line"])
 
 
 def _encode_step(s: Step, arrays: Arrays) -> dict[str, Any]:

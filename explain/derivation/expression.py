@@ -165,9 +165,7 @@ def _stand_in_sizes(expression: Expression, shapes: Mapping[str, Shape]) -> dict
     """A prime for every symbolic size, none of which divides a size that is a number."""
     for name in shapes:
         if name not in expression.names:
-            raise InputError(
-                f"--shape {name}: the expression has no {name}; its names are {', '.join(expression.names)}"
-            )
+            raise InputError(f"--shape {name}: the expression has no {name}; its names are {', '.join(expression.names)}")
     fixed = {n for shape in shapes.values() for n in shape if isinstance(n, int)}
     names = list(dict.fromkeys(n for shape in shapes.values() for n in shape if isinstance(n, str)))
     free = [p for p in PRIMES if not any(n % p == 0 for n in fixed)]

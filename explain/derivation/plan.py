@@ -241,9 +241,7 @@ class _Planner:
     def _let(self, e: Transform) -> Expr:
         body: Any = e.body
         positions = dict(zip(e.bound, e.positions, strict=True))
-        if any(not isinstance(i, Index) and i != 0 for i in body.indices) or len(set(body.indices)) != len(
-            body.indices
-        ):
+        if any(not isinstance(i, Index) and i != 0 for i in body.indices) or len(set(body.indices)) != len(body.indices):
             return e
         place = tuple(Index(f"q{k}") for k in range(len(body.indices)))
         renamed = {i: q for i, q in zip(body.indices, place, strict=True) if i not in positions}

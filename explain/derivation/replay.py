@@ -18,6 +18,7 @@ from explain.tape.record import Tape
 ALL_ENTRIES = 256
 SOME_ENTRIES = 64
 DIRECTIONS = 3
+ROUNDINGS = 4 * float(np.finfo(np.float64).eps)  # of the output, relative to the size of its terms
 STEP = 6e-6  # near the cube root of the float64 epsilon: where truncation and rounding of a central difference balance
 
 
@@ -68,9 +69,7 @@ class Replay:
 def _as_float64(array: Any) -> Any:
     a = np.asarray(array)
     return (
-        a[()]
-        if a.dtype.kind in "b" or (a.dtype.kind in "iu" and not isinstance(array, int))
-        else a.astype(np.float64)[()]
+        a[()] if a.dtype.kind in "b" or (a.dtype.kind in "iu" and not isinstance(array, int)) else a.astype(np.float64)[()]
     )
 
 
@@ -78,15 +77,17 @@ def _as_float64(array: Any) -> Any:
 class Differences:
     """Central differences of ⟨v, y⟩ by the entries of one leaf.
 
-    ``entries``: flat positions tried; ``central``, ``left``, ``right``: the differences there. ``directions``: pairs
-    (unit direction, central difference along it), where not all entries were tried.
+    ``entries``: flat positions tried; ``central``, ``left``, ``right``: the differences there; ``noise``: what rounding of
+    the output may do to them. ``directions``: triples (unit direction, central difference along it, its noise), where not
+    all entries were tried.
     """
 
     entries: np.ndarray
     central: np.ndarray
     left: np.ndarray
     right: np.ndarray
-    directions: tuple[tuple[np.ndarray, float], ...]
+    noise: np.ndarray
+    directions: tuple[tuple[np.ndarray, float, float], ...]
 
     @property
     def complete(self) -> bool:
@@ -104,6 +105,7 @@ def differences(replay: Replay, leaf: int, v: Any) -> Differences:
         return float(np.sum(weight * replay.at(leaf, moved[()] if moved.ndim == 0 else moved, order)))
 
     middle = value(start)
+    magnitude = float(np.sum(np.abs(weight * replay.values[replay.output])))
     stream = np.random.default_rng(0)
     if start.size <= ALL_ENTRIES:
         entries = np.arange(start.size)
@@ -116,12 +118,13 @@ def differences(replay: Replay, leaf: int, v: Any) -> Differences:
         up.flat[k] += h
         down.flat[k] -= h
         above, below = value(up), value(down)
-        rows.append(((above - below) / (2 * h), (middle - below) / h, (above - middle) / h))
-    central, left, right = np.array(rows, np.float64).reshape(-1, 3).T
+        rows.append(((above - below) / (2 * h), (middle - below) / h, (above - middle) / h, ROUNDINGS * magnitude / h))
+    central, left, right, noise = np.array(rows, np.float64).reshape(-1, 4).T
     directions = []
     for _ in range(DIRECTIONS if start.size > ALL_ENTRIES else 0):
         d = stream.normal(size=start.shape)
         d /= math.sqrt(float(np.sum(d * d)))
-        h = STEP * max(1.0, float(np.max(np.abs(start))))
-        directions.append((d, (value(start + h * d) - value(start - h * d)) / (2 * h)))
-    return Differences(entries, central, left, right, tuple(directions))
+        h = STEP * max(1.0, math.sqrt(float(np.sum(start * start))))
+        slope = (value(start + h * d) - value(start - h * d)) / (2 * h)
+        directions.append((d, slope, ROUNDINGS * magnitude / h))
+    return Differences(entries, central, left, right, noise, tuple(directions))

@@ -37,9 +37,7 @@ def rule_of(tape: Tape, group: Group, x: int, names: dict[int, str]) -> Rule:
     if heavy and not _reaches(tape, members, first, heavy[0]):
         return _tail(tape, first, x, details)
     if heavy:
-        details["inner"] = [
-            a.op.rule or a.op.kind for a in members if a is not heavy[0] and not _after(tape, a, heavy[0])
-        ]
+        details["inner"] = [a.op.rule or a.op.kind for a in members if a is not heavy[0] and not _after(tape, a, heavy[0])]
         return Rule(f"{heavy[0].op.rule}_of", details | _counts(tape, heavy[0]))
     if all(a.op.kind == "index" for a in members):
         return Rule("index_chain", details)
@@ -84,9 +82,7 @@ def _tail(tape: Tape, first: Applied, x: int, details: dict[str, Any]) -> Rule:
     return Rule(first.op.rule if first.op.name in AFFINE else "chain", details)
 
 
-def _single(
-    tape: Tape, first: Applied, position: int, meets: list[tuple[Applied, int]], details: dict[str, Any]
-) -> Rule:
+def _single(tape: Tape, first: Applied, position: int, meets: list[tuple[Applied, int]], details: dict[str, Any]) -> Rule:
     details |= _counts(tape, first) | {"position": position}
     rule = first.op.rule or first.op.kind
     if len(meets) > 1:

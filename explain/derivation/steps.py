@@ -91,9 +91,7 @@ def _grow(tape: Tape, k: int, uses: Counter[int], sizes: dict[int, _Size], inner
     return size
 
 
-def _belongs(
-    tape: Tape, applied: Applied, kind: str, position: int, below: _Size, size: _Size, source: Applied
-) -> bool:
+def _belongs(tape: Tape, applied: Applied, kind: str, position: int, below: _Size, size: _Size, source: Applied) -> bool:
     lower = _kind(source)
     if below.closed or lower == "alone" or source.op.name in UNREADABLE_INSIDE or not source.op.differentiable:
         return False

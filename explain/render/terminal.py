@@ -67,8 +67,7 @@ def table(rows: list[dict[str, Any]], say: Any, columns: int) -> str:
     lines = []
     for name, shape, entry, value, grad_fn in cells:
         lines.append(
-            f"    {_padded(name, widths[0])}  {_padded(shape, widths[1])}  {entry}"
-            + (f"  {grad_fn}" if grad_fn else "")
+            f"    {_padded(name, widths[0])}  {_padded(shape, widths[1])}  {entry}" + (f"  {grad_fn}" if grad_fn else "")
         )
         if value:
             lines.append(" " * (8 + widths[0] + widths[1]) + f"= {value}")

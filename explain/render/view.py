@@ -47,6 +47,7 @@ def derivation_view(d: Derivation, t: Typesetter) -> View:
         "leaves": [g.wrt for g in d.gradients],
         "seed": None if d.cotangent is None else t.array(d.cotangent),
         "answers": [_answer(g, d, t) for g in d.gradients],
+        "where": _where(d, t),
         "rows": [_row(r, t) for r in d.rows],
         "edges": _edges(d, t),
         "steps": [_step(s, d, t) for s in d.steps],
@@ -63,13 +64,12 @@ def derivation_view(d: Derivation, t: Typesetter) -> View:
 
 def _answer(g: Gradient, d: Derivation, t: Typesetter) -> View:
     answer: View = {"wrt": g.wrt, "name": t.name(g.wrt), "reason": g.reason, "grad": None, "jacobian": None}
-    answer |= {"index": None, "matrix": None, "where": [], "checks": [_check(c, g.dtype) for c in _checks_of(g, d)]}
+    answer |= {"index": None, "matrix": None, "checks": [_check(c, g.dtype) for c in _checks_of(g, d)]}
     if g.closed_form:
         index = g.closed_form.index
         answer["index"] = t.equation([_derivative(g, d, t, index.letters), t.formula(index)])
         if g.closed_form.matrix is not None and any(n != 1 for n in g.shape):
             answer["matrix"] = t.equation([_derivative(g, d, t, ()), t.matrix(g.closed_form.matrix)])
-        answer["where"] = _where(g.closed_form.lets, d, t)
     if g.grad is not None:
         answer["grad"] = tensor_repr(g.grad)
     if g.jacobian is not None:
@@ -86,17 +86,11 @@ def _derivative(g: Gradient, d: Derivation, t: Typesetter, letters: tuple[str, .
     return t.partial(above, t.entry(g.wrt, own))
 
 
-def _where(names: Iterable[str], d: Derivation, t: Typesetter) -> list[str]:
-    """Definitions of the names that a closed form uses."""
-    found = []
-    rows = {r.name: r for r in d.rows}
-    lets = {p.name: p for p in d.lets}
-    for name in names:
-        if name in lets:
-            found.append(t.equation([t.entry(name, lets[name].formula.letters), t.formula(lets[name].formula)]))
-        elif name in rows:
-            found.append(_entry_of(rows[name], t))
-    return found
+def _where(d: Derivation, t: Typesetter) -> list[str]:
+    """Definitions of the names that the closed forms use, once for all of them, in the order they are made."""
+    used = {name for g in d.gradients if g.closed_form for name in g.closed_form.lets}
+    lets = [t.equation([t.entry(p.name, p.formula.letters), t.formula(p.formula)]) for p in d.lets if p.name in used]
+    return [_entry_of(r, t) for r in d.rows if r.name in used and r.formula] + lets
 
 
 def _entry_of(r: Row, t: Typesetter) -> str:
@@ -192,9 +186,7 @@ def _step(s: Step, d: Derivation, t: Typesetter) -> View:
 
 def _arrival(s: Step, view: View, t: Typesetter, letters: tuple[str, ...]) -> str:
     """The adjoint that the step contributes to, marked where it is one of several contributions."""
-    return (
-        t.entry(f"bar({s.input})", letters) if not view["partial_sum"] else t.contribution(s.input, s.output, letters)
-    )
+    return t.entry(f"bar({s.input})", letters) if not view["partial_sum"] else t.contribution(s.input, s.output, letters)
 
 
 def _numbers(s: Step, d: Derivation, view: View, t: Typesetter) -> str:
