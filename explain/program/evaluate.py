@@ -113,9 +113,7 @@ def _needed(expression: Expression, values: Mapping[str, Given]) -> list[str]:
     missing = [name for name in names if name not in values]
     needless = [name for name in values if name not in names]
     if missing:
-        words = (
-            f"no value for '{missing[0]}'" if len(missing) == 1 else f"no values for {' and '.join(map(repr, missing))}"
-        )
+        words = f"no value for '{missing[0]}'" if len(missing) == 1 else f"no values for {' and '.join(map(repr, missing))}"
         near = known.similar(missing[0], needless) or next(
             (name for name in needless if name.lower() == missing[0].lower()), None
         )

@@ -99,9 +99,7 @@ class _Check:
         self.reading = reading
         self.free: list[ast.Name] = []
         called = {id(node.func) for node in ast.walk(reading.tree) if isinstance(node, ast.Call)}
-        self.alone = {
-            node.id for node in ast.walk(reading.tree) if isinstance(node, ast.Name) and id(node) not in called
-        }
+        self.alone = {node.id for node in ast.walk(reading.tree) if isinstance(node, ast.Name) and id(node) not in called}
 
     def read(self, node: Any) -> Any:
         reader = _READERS.get(type(node))
@@ -127,9 +125,7 @@ class _Check:
             kind = "complex numbers" if isinstance(value, complex) else "bytes"
             raise self.fault(node, f"{kind} are not part of expressions")
         if isinstance(value, int) and value > LARGEST:
-            raise self.fault(
-                node, "this whole number is too large for 64 bits", "Write it with an exponent, such as 1e20"
-            )
+            raise self.fault(node, "this whole number is too large for 64 bits", "Write it with an exponent, such as 1e20")
         return node
 
     def name(self, node: ast.Name) -> ast.expr:
@@ -140,13 +136,9 @@ class _Check:
                 place = Place(self.reading.text, start, start + 1, self.reading.source)
                 raise self.fault(place, f"the character {sign} is not read", f"Write {plain} instead of {sign}")
         if node.id.startswith("_"):
-            raise self.fault(
-                node, f"'{node.id}': names that begin with an underscore are not read", "Choose another name"
-            )
+            raise self.fault(node, f"'{node.id}': names that begin with an underscore are not read", "Choose another name")
         if node.id in known.MODULES - {"nn"}:
-            raise self.fault(
-                node, f"'{node.id}' is a module, not a value", f"Its functions are called: {node.id}.exp(x)"
-            )
+            raise self.fault(node, f"'{node.id}' is a module, not a value", f"Its functions are called: {node.id}.exp(x)")
         self.free.append(node)
         return node
 
@@ -162,9 +154,7 @@ class _Check:
             start = self.reading.span(node)[0]
             word = "not" if isinstance(node.op, ast.Not) else "~"
             place = Place(self.reading.text, start, start + len(word), self.reading.source)
-            raise self.fault(
-                place, f"'{word}' is not part of expressions", "Write the opposite comparison, such as x <= 0"
-            )
+            raise self.fault(place, f"'{word}' is not part of expressions", "Write the opposite comparison, such as x <= 0")
         node.operand = self.read(node.operand)
         return node
 
@@ -257,11 +247,7 @@ class _Check:
                 node.func.value = self.read(node.func.value)
         elif not isinstance(node.func, ast.Name):
             number = isinstance(node.func, ast.Constant | ast.BinOp | ast.UnaryOp)
-            hint = (
-                f"A product is written {self.reading.words(node.func)}*(…)"
-                if number
-                else "Call functions by their names"
-            )
+            hint = f"A product is written {self.reading.words(node.func)}*(…)" if number else "Call functions by their names"
             raise self.fault(node.func, "this is not a function", hint if len(hint) < 80 else None)
         elif node.func.id.startswith("_"):
             raise self.fault(node.func, f"'{node.func.id}': names that begin with an underscore are not read")

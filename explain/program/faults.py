@@ -71,7 +71,12 @@ def operands_of(node: ast.AST, values: Sequence[Any]) -> list[Operand]:
             nodes += [*node.args, *(option.value for option in node.keywords)]
         case _:
             nodes = []
-    return list(zip(nodes, values, strict=False))
+    found: list[Operand] = []
+    for inner, value in zip(nodes, values, strict=False):
+        if isinstance(inner, ast.List | ast.Tuple) and isinstance(value, list | tuple):
+            found += zip(inner.elts, value, strict=False)  # stack([a, b])
+        found.append((inner, value))
+    return found
 
 
 def from_operation(
@@ -137,9 +142,7 @@ def _matmul_rule(expression: Expression, left: ast.AST, right: ast.AST, a: Seque
     columns, rows = "columns" if len(a) > 1 else "entries", "rows" if len(b) > 1 else "entries"
     rule = f"The {columns} of the left operand ({a[-1]}) must be as many as the {rows} of the right one ({inner})"
     first, second = (
-        expression.words(side)
-        if isinstance(side, ast.Name | ast.Call | ast.Subscript)
-        else f"({expression.words(side)})"
+        expression.words(side) if isinstance(side, ast.Name | ast.Call | ast.Subscript) else f"({expression.words(side)})"
         for side in (left, right)
     )
     fits = ""
@@ -176,7 +179,5 @@ def _usage(name: str, op: Op, method: bool) -> str:
     if type(op).bind is not Op.bind and not op.option_defaults:
         options = [key for key in inspect.signature(op.forward).parameters if key not in tensors]
     return (
-        f"{tensors.pop(0)}.{name}({', '.join(tensors + options)})"
-        if method
-        else f"{name}({', '.join(tensors + options)})"
+        f"{tensors.pop(0)}.{name}({', '.join(tensors + options)})" if method else f"{name}({', '.join(tensors + options)})"
     )

@@ -115,7 +115,11 @@ def convert(kind: str) -> Callable[..., Entries]:
 def tensor(value: Any, dtype: str | None = None) -> Entries:
     """The entries as they are, or in a dtype."""
     found = _check(value)
-    return convert(dtype)(found) if dtype else found
+    if dtype is None:
+        return found
+    if not isinstance(dtype, str):
+        raise Impossible("a dtype is one of float32, float64, int64, bool")
+    return convert(dtype)(found)
 
 
 # makers
@@ -199,7 +203,7 @@ def arange(start: Any, end: Any = None, step: Any = 1, *, dtype: str | None = No
 
 def linspace(start: Any, end: Any, steps: Any, *, dtype: str | None = None) -> Entries:
     """``steps`` numbers from ``start`` to ``end``, both included."""
-    (count,) = _shape((steps,))
+    (count,) = _shape((_whole(steps, "the number of steps"),))
     return _made(np.linspace(float(_real(start)), float(_real(end)), count), dtype)
 
 
@@ -244,9 +248,11 @@ def reshape(value: Any, *size: Any) -> Entries:
 # files
 
 
-def load(file: File | str, place: Place | None = None) -> Entries:
-    """The array of a ``.npy`` file, as numbers. Raises InputError or Impossible."""
-    name, place = (file.name, file.place) if isinstance(file, File) else (file, place)
+def load(file: File) -> Entries:
+    """The array of a ``.npy`` file, as numbers. Raises InputError."""
+    if not isinstance(file, File):
+        raise TypeError("the name of a file is a string")
+    name, place = file.name, file.place
     if not name:
         raise InputError("after @ comes the name of a .npy file", place, "For example: @data.npy")
     path = Path(name)

@@ -123,9 +123,7 @@ def _foreign(words: list[Token], source: str) -> Fault | None:
         sign = token.text
         plain = FOREIGN.get(sign) or unicodedata.normalize("NFKC", sign)
         if sign in FOREIGN or (plain != sign and plain.isascii()):
-            return Fault(
-                f"the character {sign} is not read", token.start, token.end, f"Write {plain} instead of {sign}"
-            )
+            return Fault(f"the character {sign} is not read", token.start, token.end, f"Write {plain} instead of {sign}")
         return Fault(f"the character {sign} is not read", token.start, token.end, HINTS.get(sign))
     return None
 
@@ -142,9 +140,7 @@ def _open_string(words: list[Token], source: str) -> Fault | None:
 def _statement(words: list[Token], source: str) -> Fault | None:
     first = words[0]
     if first.text in _STATEMENTS and source == "expression":
-        return Fault(
-            f"a line that begins with '{first.text}' is a program, not one expression", first.start, first.end, RUN
-        )
+        return Fault(f"a line that begins with '{first.text}' is a program, not one expression", first.start, first.end, RUN)
     return None
 
 
@@ -261,7 +257,5 @@ def _as_python_says(piece: str, error: SyntaxError) -> Fault:
     if "leading zeros" in words:
         return Fault("a number cannot begin with 0", start, start + 1)
     if "'else'" in words:
-        return Fault(
-            "a choice by if … else is not part of expressions", start, start + 1, "Write where(condition, a, b)"
-        )
+        return Fault("a choice by if … else is not part of expressions", start, start + 1, "Write where(condition, a, b)")
     return Fault(f"this cannot be read ({words})", start, start + 1)

@@ -135,7 +135,7 @@ def _parse(text: str, source: str, start: int) -> Given:
     value = text[start:].strip()
     if value.startswith("@"):
         begin = text.index("@", start)
-        entries = makers.load(value[1:].strip(), Place(text, begin, begin + len(value), source))
+        entries = makers.load(makers.File(value[1:].strip(), Place(text, begin, begin + len(value), source)))
     else:
         reader = _Reader(text, source, start)
         entries = reader.entries(reader.reading.tree)
@@ -165,9 +165,7 @@ class _Reader:
                 if node.id in known.CONSTANTS:
                     return known.CONSTANTS[node.id]
                 hint = "Write numbers: each name is given by itself"
-                raise self.fault(
-                    node, f"'{node.id}' is not a number", known.did_you_mean(node.id, known.MAKERS) or hint
-                )
+                raise self.fault(node, f"'{node.id}' is not a number", known.did_you_mean(node.id, known.MAKERS) or hint)
             case ast.List() | ast.Tuple():
                 return self.stack(node)
             case ast.UnaryOp(op=ast.USub() | ast.UAdd()):
@@ -256,10 +254,8 @@ class _Reader:
             return makers.MAKERS[name](*arguments, **options)
         except Impossible as fault:
             raise self.fault(node, fault.message, fault.hint) from None
-        except TypeError:
-            raise self.fault(
-                node, f"{name.removeprefix('.')}() does not take these arguments", makers.usage(name)
-            ) from None
+        except (TypeError, ValueError, OverflowError):
+            raise self.fault(node, f"{name.removeprefix('.')}() does not take these arguments", makers.usage(name)) from None
 
     def argument(self, node: ast.expr) -> Any:
         if isinstance(node, ast.Constant) and isinstance(node.value, str):

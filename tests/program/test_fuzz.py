@@ -9,6 +9,7 @@ from explain.errors import ExplainError
 from explain.ops import ATTRIBUTES, FUNCTIONS, METHODS
 from explain.program.evaluate import evaluate
 from explain.program.expression import parse
+from explain.program.makers import MAKERS
 from explain.program.values import parse_given, parse_shape, parse_value
 
 LETTERS = "xyzAbi 0123.,:;()[]{}+-*/@%&|^~<>=!?'\"\\\n\t#_$θ（）×²·ᵀℓ\u3000\x00\ud800π…e"
@@ -80,7 +81,17 @@ def grown(dice: random.Random, depth: int = 3) -> str:
             return f"{inner[0]}[{dice.choice(INDICES)}]"
 
 
-@pytest.mark.parametrize("make", [noise, salad, mutated, grown])
+def made(dice: random.Random) -> str:
+    """A value from makers, with arguments of every kind."""
+    arguments = ["0", "1", "3", "-1", "2.5", "(2,3)", "[1,2]", "'a'", "int", "None", "inf", "True", "10**9", "ones(2)", "[]"]
+    options = ["dtype=float64", "dtype=1", "seed=1", "seed=-1", "seed=0.5", "steps=3", "step=0", "dtype=ones(2)", "size=2"]
+    given = dice.choices(arguments, k=dice.choice([0, 1, 1, 2, 2, 3])) + dice.choices(options, k=dice.choice([0, 0, 1, 2]))
+    name = dice.choice(list(MAKERS))
+    called = f"ones(2, 3){name}" if name.startswith(".") else name
+    return f"{called}({', '.join(given)}){dice.choice(['', ' * [1, 2]', ' ** -1', '.T', '/0', ' @ 2'])}"
+
+
+@pytest.mark.parametrize("make", [noise, salad, mutated, grown, made])
 def test_only_explain_errors_come_out(make: Callable[[random.Random], str]) -> None:
     dice = random.Random(0)
     for _ in range(1500):
