@@ -6,7 +6,18 @@ what, and what would work. The exit code sits on the class.
 
 from __future__ import annotations
 
+import unicodedata
 from dataclasses import dataclass
+
+
+LONGEST_LINE = 100
+
+
+def columns(text: str) -> int:
+    """The columns that a text takes on a terminal: wide characters two, combining ones none."""
+    return sum(
+        0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text
+    )
 
 
 @dataclass(frozen=True)
@@ -27,12 +38,19 @@ class Place:
         return self.text.count("\n", 0, self.start) + 1
 
     def marked(self) -> str:
-        """The line of text with carets under the place."""
+        """The line of text with carets under the place; a long line is cut around them."""
         begin = self.text.rfind("\n", 0, self.start) + 1
         stop = self.text.find("\n", self.start)
-        line = self.text[begin : stop if stop >= 0 else len(self.text)]
-        width = max(1, min(self.end, begin + len(line)) - self.start)
-        return f"  {line}\n  {' ' * (self.start - begin)}{'^' * width}"
+        line = self.text[begin : stop if stop >= 0 else len(self.text)].replace("\t", " ")
+        start, end = self.start - begin, max(self.start - begin + 1, min(self.end - begin, len(line)))
+        before, after = "", ""
+        if len(line) > LONGEST_LINE:
+            left = max(0, min(start - LONGEST_LINE // 3, len(line) - LONGEST_LINE))
+            before, after = "…" * (left > 0), "…" * (left + LONGEST_LINE < len(line))
+            line = line[left : left + LONGEST_LINE]
+            start, end = start - left, min(end - left, len(line) + 1)
+        indent, width = columns(before + line[:start]), max(1, columns(line[start:end]) or end - start)
+        return f"  {before}{line}{after}\n  {' ' * indent}{'^' * width}"
 
 
 class ExplainError(Exception):

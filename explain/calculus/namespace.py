@@ -7,7 +7,6 @@
 from __future__ import annotations
 
 import math
-import operator
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -280,7 +279,7 @@ class Namespace:
 
 class _Places(Operand):
     def __init__(self, numbers: Sequence[int]) -> None:
-        super().__init__(numbers, operator.index)
+        super().__init__(numbers, lambda indices: indices)
 
     def __getitem__(self, place: Any) -> Any:
         return tuple(bare(i) for i in place)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 from explain.derivation.codec import Arrays, encode_run
@@ -74,12 +76,29 @@ def _environment(lang: str) -> Any:
         trim_blocks=True,
         lstrip_blocks=True,
         autoescape=False,
+        bytecode_cache=_compiled_templates(),
     )
     environment.install_gettext_translations(catalogue(lang), newstyle=True)  # type: ignore[attr-defined]
     environment.filters["superscript"] = lambda n: str(n).translate(SUPERSCRIPTS)
     environment.filters["indent_after"] = _indent_after
     environment.filters["aligned"] = lambda lines: " \\\\\n".join(line.replace(" = ", " &= ", 1) for line in lines)
     return environment
+
+
+def _compiled_templates() -> Any:
+    """A folder of the user's own where compiled templates are kept (compiling them takes longer than any page); None
+    where there can be none. Jinja compares a checksum of the source before it uses one."""
+    import jinja2
+
+    base = os.environ.get("LOCALAPPDATA") or os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    folder = Path(base) / "explain" / "templates"
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if hasattr(os, "getuid") and (folder.stat().st_uid != os.getuid() or not os.access(folder, os.W_OK)):
+            return None  # somebody else's folder: what lies there is code
+    except (OSError, RuntimeError):
+        return None
+    return jinja2.FileSystemBytecodeCache(str(folder))
 
 
 def _indent_after(text: str, lead: str) -> str:

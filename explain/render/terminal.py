@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import textwrap
-import unicodedata
 from collections.abc import Callable
 from typing import Any
 
+from explain.errors import columns as width
+
 PAINT = {"bold": "1", "dim": "2", "red": "31", "green": "32"}
-
-
-def width(text: str) -> int:
-    """The columns that a text takes: wide characters two, combining ones none."""
-    return sum(0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text)
 
 
 def filters(columns: int, color: bool) -> dict[str, Callable[..., str]]:
