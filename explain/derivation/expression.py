@@ -143,7 +143,7 @@ def _tensors(traced: Traced, output: str) -> tuple[Tensor, ...]:
             requires_grad=t.requires_grad,
             is_leaf=t.is_leaf,
             grad_fn=t.grad_fn.name() if t.grad_fn else None,
-            grad=t.grad.data if t.grad is not None else None,
+            grad=t.gradient.data if t.gradient is not None else None,
         )
         for name, t in named
     )

@@ -83,6 +83,7 @@ class Op:
     reads_values: tuple[int, ...] = ()  # inputs that must stay integers or masks (indices, class targets)
     special: ClassVar[Mapping[str, Callable[..., Any]]] = {}  # kink | tie | pole -> mask(*inputs, **options)
     samples: tuple[Sample, ...] = ()
+    refuses: Callable[[tuple[str, ...]], Exception | None] | None = None  # torch's error by the inputs' numpy kinds
     domain: tuple[float, float] = (-2.0, 2.0)  # where the samples' random entries are drawn
 
     forward: Callable[..., Any]
@@ -96,7 +97,9 @@ class Op:
         self.reads_result = self.outputs == 1 and any("y" in names for names in self.saved_slots)
         required = [name for name, default in self.option_defaults.items() if default is REQUIRED]
         # whether a call with one tensor and nothing else needs no sorting of arguments
-        self.plain_binding = type(self).bind is Op.bind and len(self.tensor_names) == 1 and not required and not self.variadic
+        self.plain_binding = (
+            type(self).bind is Op.bind and len(self.tensor_names) == 1 and not required and not self.variadic
+        )
         self._refuse_incomplete()
 
     def bind(self, *args: Any, **kwargs: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
@@ -344,6 +347,33 @@ def broadcast_error(shapes: tuple[Shape, ...]) -> Exception | None:
                 )
         result = tuple(q if p == 1 else p for p, q in zip(a, b, strict=True))
     return None
+
+
+WORDS = {
+    "?": "Bool",
+    "B": "Byte",
+    "b": "Char",
+    "h": "Short",
+    "i": "Int",
+    "l": "Long",
+    "q": "Long",
+    "e": "Half",
+    "f": "Float",
+    "d": "Double",
+}
+
+
+def word(dtype: np.dtype) -> str:
+    """Torch's word for a dtype in its messages: Float, Long, Bool …"""
+    return WORDS[dtype.char]
+
+
+def refuse_empty(name: str, shape: Shape, dim: int | tuple[int, ...]) -> None:
+    """Raise PyTorch's error for a maximum or minimum along an axis without entries."""
+    for d in (dim,) if isinstance(dim, int | np.integer) else dim:
+        for axis in axes(d, len(shape)):
+            if shape[axis] == 0:
+                raise IndexError(f"{name}(): Expected reduction dim {d} to have non-zero size.")
 
 
 def numpy_dtype(t: Any) -> np.dtype:

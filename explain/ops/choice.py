@@ -10,7 +10,20 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from explain.ops.base import NoMatch, Op, Sample, axes, block, numpy_dtype, plain_array, register
+from explain.ops.base import (
+    NoMatch,
+    Op,
+    Options,
+    Sample,
+    Shape,
+    axes,
+    block,
+    broadcast_error,
+    numpy_dtype,
+    plain_array,
+    refuse_empty,
+    register,
+)
 from explain.ops.reductions import spread
 
 
@@ -31,7 +44,11 @@ class Extremum(Op):
         self.functions = self.methods = (torch_name,)
         self.latex = r"\max" if ufunc is np.maximum else r"\min"
         if by_dim:
-            self.samples = (*self.samples, Sample(((2, 3),), {"dim": 0}), Sample(((2, 3),), {"dim": (0, 1), "keepdim": True}))
+            self.samples = (
+                *self.samples,
+                Sample(((2, 3),), {"dim": 0}),
+                Sample(((2, 3),), {"dim": (0, 1), "keepdim": True}),
+            )
         self.special: Any = {"tie": self._ties}
         super().__init__()
 
@@ -45,16 +62,21 @@ class Extremum(Op):
         return super().bind(*args, **kwargs)
 
     def forward(self, x: Any, *, dim: Any = None, keepdim: bool = False) -> Any:
-        if x.size == 0 and dim is None:
+        if x.size == 0 and (dim is None or dim == ()):
             raise RuntimeError(
                 f"{self.functions[0]}(): Expected reduction dim to be specified for input.numel() == 0. "
                 "Specify the reduction dim with the 'dim' argument."
             )
+        if x.size == 0:
+            refuse_empty(self.name, x.shape, dim)
         return self.ufunc.reduce(x, axis=axes(dim, x.ndim), keepdims=keepdim)
 
     def vjp(self, xp: Any, needs: Any, g: Any, y: Any, x: Any, *, dim: Any = None, keepdim: bool = False) -> Any:
         g, y = (spread(xp, t, x.shape, dim, keepdim) for t in (g, y))
-        hit = xp.to(xp.equal(x, y), dtype=numpy_dtype(g))
+        chosen = xp.equal(x, y)
+        if not self.by_dim:  # of nans, too, each is a maximum
+            chosen = xp.logical_or(chosen, xp.logical_and(xp.not_equal(x, x), xp.not_equal(y, y)))
+        hit = xp.to(chosen, dtype=numpy_dtype(g))
         return (g * (hit / xp.sum(hit, dim=axes(dim, x.ndim), keepdim=True)),)
 
     def formula(self, s: Any, out: Any, x: Any, *, dim: Any = None, keepdim: bool = False) -> Any:
@@ -130,9 +152,12 @@ class ExtremumOfAxis(Picked):
         return ins, options
 
     def forward(self, x: Any, *, dim: int, keepdim: bool = False) -> Any:
-        if x.ndim == 0:
+        over = axes(dim, x.ndim)
+        if not over:
             return x, np.int64(0)
-        (axis,) = axes(dim, x.ndim)
+        (axis,) = over
+        if x.shape[axis] == 0:
+            refuse_empty(self.functions[0], x.shape, axis)
         at = np.expand_dims(self._find(x, axis=axis), axis)
         values = np.take_along_axis(x, at, axis)
         return (values, at) if keepdim else (values.squeeze(axis)[()], at.squeeze(axis)[()])
@@ -158,13 +183,18 @@ class Sort(Picked):
     }
     samples = (*Picked.samples, Sample(((4,),), {"descending": True}))
 
+    def grad_fn(self, shapes: tuple[Shape | None, ...], options: Options) -> str:
+        return "SortBackward1" if "stable" in options else "SortBackward0"
+
     def forward(self, x: Any, *, dim: int = -1, descending: bool = False, stable: bool = False) -> Any:
-        if x.ndim == 0:
+        over = axes(dim, x.ndim)
+        if not over:
             return x, np.int64(0)
-        (axis,) = axes(dim, x.ndim)
-        order = np.argsort(-x if descending and x.dtype.kind == "f" else x, axis=axis, kind="stable")
-        if descending and x.dtype.kind != "f":
-            order = np.flip(order, axis)
+        (axis,) = over
+        if descending:  # read from the far end, so that equal entries keep their order
+            order = x.shape[axis] - 1 - np.flip(np.argsort(np.flip(x, axis), axis=axis, kind="stable"), axis)
+        else:
+            order = np.argsort(x, axis=axis, kind="stable")
         return np.take_along_axis(x, order, axis), order
 
 
@@ -243,6 +273,9 @@ class MaskedSelect(Op):
         x, mask = np.broadcast_arrays(x, mask)
         return x[mask]
 
+    def shape_error(self, shapes: tuple[Shape, ...], options: Options) -> Exception | None:
+        return broadcast_error(shapes[::-1])
+
     def given(self, y: Any, *ins: Any, **options: Any) -> dict[str, Any]:
         x, mask = ins
         shape = np.broadcast_shapes(x.shape, mask.shape)
@@ -251,8 +284,8 @@ class MaskedSelect(Op):
 
     def vjp(self, xp: Any, needs: Any, g: Any, y: Any, x: Any, mask: Any) -> Any:
         shape = np.broadcast_shapes(tuple(x.shape), tuple(mask.shape))
-        positions = np.nonzero(np.broadcast_to(plain_array(mask), shape))
-        spread_out = xp.put_at(g, *positions, shape=shape)
+        positions = np.nonzero(np.broadcast_to(plain_array(mask), shape or (1,)))
+        spread_out = xp.reshape(xp.put_at(g, *positions, shape=shape or (1,)), shape=shape)
         return (spread_out if shape == x.shape else xp.sum_to(spread_out, shape=x.shape)), None
 
     def formula(self, s: Any, out: Any, x: Any, mask: Any) -> Any:
@@ -325,7 +358,13 @@ class Position(Op):
         super().__init__()
 
     def forward(self, x: Any, *, dim: Any = None, keepdim: bool = False) -> Any:
-        if dim is None:
+        if x.dtype.kind == "b":
+            raise RuntimeError(f"{self.name}(): does not support bool input")
+        if x.size == 0 and dim is None:
+            raise IndexError(f"{self.name}(): Expected reduction dim to be specified for input.numel() == 0.")
+        if x.size == 0:
+            refuse_empty(self.name, x.shape, axes(dim, x.ndim))
+        if dim is None or (x.ndim == 0 and not axes(dim, 0)):
             at = np.asarray(self._find(x), np.int64)
             return at.reshape((1,) * x.ndim) if keepdim else at[()]
         (axis,) = axes(dim, x.ndim)

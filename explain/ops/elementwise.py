@@ -24,6 +24,33 @@ def _reflected_name(plain: str, reflected: str) -> Any:
     return grad_fn
 
 
+NO_MASKS = "If you are trying to invert a mask, use the `~` or `logical_not()` operator instead."
+
+
+def _no_mask_minus(kinds: tuple[str, ...]) -> Exception | None:
+    if kinds == ("b", "b"):
+        return RuntimeError(
+            "Subtraction, the `-` operator, with two bool tensors is not supported. Use the `^` or `logical_xor()` operator "
+            "instead."
+        )
+    return (
+        RuntimeError(f"Subtraction, the `-` operator, with a bool tensor is not supported. {NO_MASKS}")
+        if "b" in kinds
+        else None
+    )
+
+
+def _no_minus_mask(kinds: tuple[str, ...]) -> Exception | None:
+    return (
+        RuntimeError(f"Negation, the `-` operator, on a bool tensor is not supported. {NO_MASKS}") if "b" in kinds else None
+    )
+
+
+def _no_masks(error: Exception) -> Any:
+    """Refuses where all inputs are masks."""
+    return lambda kinds: error if set(kinds) == {"b"} else None
+
+
 ADD = elementwise(
     "add",
     operator.add,
@@ -43,6 +70,7 @@ SUB = elementwise(
     methods=("sub", "subtract"),
     operator="-",
     grad_fn_of=_reflected_name("SubBackward0", "RsubBackward1"),
+    refuses=_no_mask_minus,
     rule="sub",
 )
 MUL = elementwise(
@@ -59,7 +87,7 @@ MUL = elementwise(
 DIV = elementwise(
     "div",
     operator.truediv,
-    (lambda xp, g, y, a, b: g / b, lambda xp, g, y, a, b: -g * a / (b * b)),
+    (lambda xp, g, y, a, b: g / b, lambda xp, g, y, a, b: -g * (a / b / b)),
     formula=lambda s, a, b: a / b,
     uses=("b", "a b"),
     functions=("div", "divide", "true_divide"),
@@ -88,35 +116,51 @@ NEG = elementwise(
     functions=("neg", "negative"),
     methods=("neg", "negative"),
     operator="neg",
+    refuses=_no_minus_mask,
     rule="neg",
 )
 
 
 def _power(a: Any, b: Any) -> Any:
-    if a.dtype.kind in "iu":
-        if np.any(b < 0):
-            raise RuntimeError("Integers to negative integer powers are not allowed.")
-        return a**b
-    if np.ndim(b) == 0:
-        if b == 2:
-            return a * a
-        if b == 3:
-            return a * a * a  # numpy's cube is three times slower than two products
+    if a.dtype.kind != "f":
+        return _integer_power(a, b)
+    if b.ndim == 0:
+        known = _POWERS.get(float(b))
+        if known is not None:
+            return known(a)
     return a**b
 
 
+# as in torch, and faster: numpy's cube is three times slower than two products
+_POWERS: dict[float, Any] = {
+    2.0: lambda a: a * a,
+    3.0: lambda a: a * a * a,
+    0.5: np.sqrt,
+    -0.5: lambda a: 1 / np.sqrt(a),
+    -1.0: lambda a: 1 / a,
+    -2.0: lambda a: 1 / (a * a),
+}
+
+
+def _integer_power(a: Any, b: Any) -> Any:
+    """Negative powers of integers, which torch allows between tensors: 1 for 1, alternating for -1, else 0."""
+    if not np.any(b < 0):
+        return a**b if a.dtype.kind != "b" else a
+    sign = np.where((a == -1) & (b % 2 != 0), -1, 1)
+    return np.where(b < 0, np.where(np.abs(a) == 1, sign, 0), a ** np.maximum(b, 0)).astype(a.dtype)[()]
+
+
 def _power_base(xp: Any, g: Any, y: Any, a: Any, b: Any) -> Any:
-    if np.ndim(b) == 0 and not hasattr(b, "requires_grad"):
-        if b == 0:
-            return g * 0
-        if b == 2:
-            return g * (2 * a)
-        return g * (b * a ** (b - 1))
+    if isinstance(b, int | float) or (isinstance(b, np.ndarray | np.generic) and b.ndim == 0):
+        return xp.zero(g) if b == 0 else g * (b * xp.pow(a, b - 1))
     return xp.where(b == 0, 0.0, g * (b * a ** (b - 1)))  # 0**0 has slope 0 in its base, where 0 * 0**-1 is nan
 
 
 def _power_exponent(xp: Any, g: Any, y: Any, a: Any, b: Any) -> Any:
-    return xp.where((a == 0) & (b >= 0), 0.0, g * (y * xp.log(a)))
+    if isinstance(a, int | float):
+        slope = y * float(np.log(a))
+        return g * (slope if a != 0 else xp.where(b >= 0, 0.0, slope))
+    return g * xp.where(xp.logical_and(a == 0, b >= 0), 0.0, y * xp.log(a))
 
 
 POW = elementwise(
@@ -133,6 +177,7 @@ POW = elementwise(
     ),
     special={"pole": lambda a, b: (a <= 0) & (b != np.floor(b)) | (a == 0) & (b < 1)},
     rule="pow",
+    refuses=_no_masks(NotImplementedError("\"pow\" not implemented for 'Bool'")),
     domain=POSITIVE,
 )
 ABS = elementwise(
@@ -145,12 +190,13 @@ ABS = elementwise(
     functions=("abs", "absolute"),
     methods=("abs", "absolute"),
     special={"kink": lambda x: x == 0},
+    refuses=_no_masks(NotImplementedError("\"abs_cpu\" not implemented for 'Bool'")),
     rule="abs",
 )
 SIGN = elementwise(
     "sign",
-    np.sign,
-    lambda xp, g, y, x: g * 0,
+    lambda x: np.greater(x, 0).astype(x.dtype) - np.less(x, 0).astype(x.dtype) if x.dtype.kind != "b" else x,
+    lambda xp, g, y, x: xp.zero(g),
     definition=lambda s, x: s.where(x > 0, 1, s.where(x < 0, -1, 0)),
     slopes=lambda s, y, x: 0,
     functions=("sign", "sgn"),
@@ -263,26 +309,27 @@ SIGMOID = elementwise(
 RELU = elementwise(
     "relu",
     lambda x: np.maximum(x, x.dtype.type(0)),
-    lambda xp, g, y, x: g * (y > 0),
+    lambda xp, g, y, x: xp.where(y <= 0, 0.0, g),
     definition=lambda s, x: s.where(x > 0, x, 0),
     slopes=lambda s, y, x: s.indicator(x > 0),
     uses="y",
     functions=("relu",),
     methods=("relu",),
     special={"kink": lambda x: x == 0},
+    refuses=_no_masks(RuntimeError("Boolean inputs not supported for relu")),
     rule="relu",
 )
 
 
-def _shared(xp: Any, g: Any, chosen: Any, tie: Any) -> Any:
-    """Torch's rule at a tie of two: half to each."""
-    return g * chosen + g * tie * 0.5
+def _shared(xp: Any, g: Any, lost: Any, tie: Any) -> Any:
+    """Torch's rule for the larger (or smaller) of two: half to each at a tie; where one is nan, all to both."""
+    return xp.where(lost, 0.0, xp.where(tie, g / 2, g))
 
 
 MAXIMUM = elementwise(
     "maximum",
     np.maximum,
-    (lambda xp, g, y, a, b: _shared(xp, g, a > b, a == b), lambda xp, g, y, a, b: _shared(xp, g, b > a, a == b)),
+    (lambda xp, g, y, a, b: _shared(xp, g, a < b, a == b), lambda xp, g, y, a, b: _shared(xp, g, b < a, a == b)),
     definition=lambda s, a, b: s.where(a >= b, a, b),
     slopes=(
         lambda s, y, a, b: s.indicator(a > b) + s.indicator(s.equal(a, b)) / 2,
@@ -298,7 +345,7 @@ MAXIMUM = elementwise(
 MINIMUM = elementwise(
     "minimum",
     np.minimum,
-    (lambda xp, g, y, a, b: _shared(xp, g, a < b, a == b), lambda xp, g, y, a, b: _shared(xp, g, b < a, a == b)),
+    (lambda xp, g, y, a, b: _shared(xp, g, a > b, a == b), lambda xp, g, y, a, b: _shared(xp, g, b > a, a == b)),
     definition=lambda s, a, b: s.where(a <= b, a, b),
     slopes=(
         lambda s, y, a, b: s.indicator(a < b) + s.indicator(s.equal(a, b)) / 2,

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 
-from explain.ops.base import Op, Options, Sample, Shape, block, broadcast_error
+from explain.ops.base import Op, Options, Sample, Shape, block, broadcast_error, register, word
 
 
 @block
@@ -25,6 +26,8 @@ class Dot(Op):
     def forward(self, a: Any, b: Any) -> Any:
         if a.ndim != 1 or b.ndim != 1:
             raise RuntimeError(f"1D tensors expected, but got {a.ndim}D and {b.ndim}D tensors")
+        if a.dtype.kind == "b":
+            raise NotImplementedError("\"dot\" not implemented for 'Bool'")
         if a.shape != b.shape:
             raise _dot_error(a.shape, b.shape)
         return a.dot(b)
@@ -44,13 +47,11 @@ def _dot_error(a: Shape, b: Shape) -> Exception:
     )
 
 
-@block
 class Matmul(Op):
     """The matrix product of torch.matmul: vectors, matrices, and batches of matrices with broadcasting."""
 
     name = "matmul"
-    functions = ("matmul", "mm", "mv", "bmm")
-    methods = ("matmul", "mm", "mv", "bmm")
+    functions = methods = ("matmul",)
     operator = "@"
     kind = "contraction"
     rule = "matmul"
@@ -74,6 +75,10 @@ class Matmul(Op):
     def forward(self, a: Any, b: Any) -> Any:
         if a.ndim == 1 == b.ndim and a.shape == b.shape:
             return a.dot(b)
+        if a.ndim == 0 or b.ndim == 0:
+            raise ValueError("no product of numbers")  # shape_error says it in torch's words
+        if a.dtype.kind == "b":
+            raise NotImplementedError("\"addmm_impl_cpu_\" not implemented for 'Bool'")
         return a @ b
 
     def shape_error(self, shapes: tuple[Shape, ...], options: Options) -> Exception | None:
@@ -82,14 +87,17 @@ class Matmul(Op):
             return RuntimeError(f"both arguments to matmul need to be at least 1D, but they are {len(a)}D and {len(b)}D")
         if len(a) == 1 == len(b):
             return _dot_error(a, b)
+        rows = math.prod(a[:-1])
         if len(b) == 1:
-            rows = "x".join(map(str, a[-2:]))
-            return RuntimeError(f"size mismatch, got input ({a[-2]}), mat ({rows}), vec ({b[0]})")
-        inner = a[-1] if a else 0
-        if inner != b[-2]:
-            first = "x".join(map(str, a if len(a) > 1 else (1, *a)))
-            return RuntimeError(
-                f"mat1 and mat2 shapes cannot be multiplied ({first} and {'x'.join(map(str, b[-2:]))})"
+            return RuntimeError(f"size mismatch, got input ({rows}), mat ({rows}x{a[-1]}), vec ({b[0]})")
+        if len(b) == 2:
+            return RuntimeError(f"mat1 and mat2 shapes cannot be multiplied ({rows}x{a[-1]} and {b[0]}x{b[1]})")
+        if a[-1] != b[-2]:
+            batch = broadcast_error((a[:-2], b[:-2]))
+            count = 0 if batch else math.prod(np.broadcast_shapes(a[:-2], b[:-2]))
+            return batch or RuntimeError(
+                f"Expected size for first two dimensions of batch2 tensor to be: [{count}, {a[-1]}] but got: "
+                f"[{count}, {b[-2]}]."
             )
         return broadcast_error((a[:-2], b[:-2]))
 
@@ -104,11 +112,15 @@ class Matmul(Op):
             rows = xp.unsqueeze(g, dim=-1) if rank_b == 1 else xp.unsqueeze(g, dim=-2) if rank_a == 1 else g
             back_a = xp.matmul(rows, xp.mT(column))
             back_a = xp.squeeze(back_a, dim=-2) if rank_a == 1 else back_a
+            if back_a.shape != a.shape:  # it served every matrix of a batch
+                back_a = xp.sum_to(back_a, shape=tuple(a.shape))
         if needs[1]:
             row = xp.unsqueeze(a, dim=-2) if rank_a == 1 else a
             columns = xp.unsqueeze(g, dim=-1) if rank_b == 1 else xp.unsqueeze(g, dim=-2) if rank_a == 1 else g
             back_b = xp.matmul(xp.mT(row), columns)
             back_b = xp.squeeze(back_b, dim=-1) if rank_b == 1 else back_b
+            if back_b.shape != b.shape:
+                back_b = xp.sum_to(back_b, shape=tuple(b.shape))
         return back_a, back_b
 
     def formula(self, s: Any, out: Any, a: Any, b: Any) -> Any:
@@ -120,6 +132,84 @@ class Matmul(Op):
         left = a.at((*batch, *rows, k)) if a.ndim > 1 else a[k]
         right = b.at((*batch, k, *columns)) if b.ndim > 1 else b[k]
         return s.total(left * right, k)
+
+
+MATMUL = register(Matmul())
+
+
+class _Ranked(Matmul):
+    """The matrix product under a name that takes certain ranks only."""
+
+    operator = ""
+    ranks: tuple[int, int]
+
+    def __init__(self) -> None:
+        self.functions = self.methods = (self.name,)
+        super().__init__()
+
+    def grad_fn(self, shapes: tuple[Shape | None, ...], options: Options) -> str:
+        return self.backward_name
+
+    def forward(self, a: Any, b: Any) -> Any:
+        if (a.ndim, b.ndim) != self.ranks:
+            raise self.rank_error(a, b)
+        return super().forward(a, b)
+
+    def rank_error(self, a: Any, b: Any) -> Exception:
+        """Torch's words for wrong ranks."""
+        raise NotImplementedError
+
+
+@block
+class Mm(_Ranked):
+    """The product of two matrices."""
+
+    name = "mm"
+    ranks = (2, 2)
+    samples = (Sample(((2, 3), (3, 2))),)
+
+    def rank_error(self, a: Any, b: Any) -> Exception:
+        return RuntimeError("self must be a matrix" if a.ndim != 2 else "mat2 must be a matrix")
+
+
+@block
+class Mv(_Ranked):
+    """The product of a matrix and a vector."""
+
+    name = "mv"
+    ranks = (2, 1)
+    backward_name = "MvBackward0"
+    samples = (Sample(((2, 3), (3,))),)
+
+    def rank_error(self, a: Any, b: Any) -> Exception:
+        if not a.ndim:
+            return IndexError("Dimension specified as 0 but tensor has no dimensions")
+        return RuntimeError(f"vector + matrix @ vector expected, got 1, {a.ndim}, {b.ndim}")
+
+
+@block
+class Bmm(_Ranked):
+    """The products of two batches of matrices, one by one."""
+
+    name = "bmm"
+    ranks = (3, 3)
+    backward_name = "BmmBackward0"
+    samples = (Sample(((2, 2, 3), (2, 3, 2))),)
+
+    def rank_error(self, a: Any, b: Any) -> Exception:
+        return RuntimeError("batch1 must be a 3D tensor" if a.ndim != 3 else "batch2 must be a 3D tensor")
+
+    def forward(self, a: Any, b: Any) -> Any:
+        if a.ndim == b.ndim == 3 and (b.shape[0], b.shape[1]) != (a.shape[0], a.shape[2]):
+            raise RuntimeError(
+                f"Expected size for first two dimensions of batch2 tensor to be: [{a.shape[0]}, {a.shape[2]}] but got: "
+                f"[{b.shape[0]}, {b.shape[1]}]."
+            )
+        return super().forward(a, b)
+
+
+class _LinAlgError(RuntimeError):
+    """A matrix that has no inverse; torch's class is called ``_LinAlgError``."""
 
 
 @block
@@ -140,7 +230,11 @@ class Inverse(Op):
     )
 
     def forward(self, a: Any) -> Any:
-        if a.ndim < 2 or a.shape[-1] != a.shape[-2]:
+        if a.ndim < 2:
+            raise RuntimeError("linalg.inv: The input tensor A must have at least 2 dimensions.")
+        if a.dtype.kind != "f":
+            raise RuntimeError(f"linalg.inv: Expected a floating point or complex tensor as input. Got {word(a.dtype)}")
+        if a.shape[-1] != a.shape[-2]:
             raise RuntimeError(
                 "linalg.inv: A must be batches of square matrices, "
                 f"but they are {' by '.join(map(str, a.shape[-2:]))} matrices"
@@ -148,9 +242,11 @@ class Inverse(Op):
         try:
             return np.linalg.inv(a)
         except np.linalg.LinAlgError:
-            raise RuntimeError(
-                "linalg.inv: The diagonal element "
-                f"{_first_zero_pivot(a)} is zero, the inversion could not be completed because the input matrix is singular."
+            where, pivot = _first_zero_pivot(a)
+            batch = f"(Batch element {where}): " if a.ndim > 2 else ""
+            raise _LinAlgError(
+                f"linalg.inv: {batch}The diagonal element {pivot} is zero, the inversion could not be completed because the "
+                "input matrix is singular."
             ) from None
 
     def vjp(self, xp: Any, needs: Any, g: Any, y: Any, a: Any) -> Any:
@@ -170,14 +266,14 @@ class Inverse(Op):
         return s.total(a[(*batch, i, k)] * y[(*batch, k, j)], k) - s.indicator(s.equal(i, j))
 
 
-def _first_zero_pivot(a: Any) -> int:
-    """The 1-based position of the first zero pivot of an LU decomposition with row exchanges, as torch reports it."""
-    for matrix in a.reshape(-1, *a.shape[-2:]):
+def _first_zero_pivot(a: Any) -> tuple[int, int]:
+    """(matrix, 1-based position) of the first zero pivot of an LU decomposition with row exchanges, as torch reports it."""
+    for where, matrix in enumerate(a.reshape(-1, *a.shape[-2:])):
         work = matrix.astype(np.float64)
         for k in range(len(work)):
             pivot = k + int(np.argmax(np.abs(work[k:, k])))
             if abs(work[pivot, k]) <= 1e-300:
-                return k + 1
+                return where, k + 1
             work[[k, pivot]] = work[[pivot, k]]
             work[k + 1 :] -= np.outer(work[k + 1 :, k] / work[k, k], work[k])
-    return len(a)
+    return 0, a.shape[-1]

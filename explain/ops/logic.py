@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-import operator
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from explain.ops.base import Elementwise, Op, Options, Sample, Shape, block, numpy_dtype, register
+from explain.ops.base import Elementwise, Op, Options, Sample, Shape, block, numpy_dtype, register, word
 
 PAIRS = (Sample(((2, 3), (3,))),)
 
@@ -17,8 +16,14 @@ PAIRS = (Sample(((2, 3), (3,))),)
 def _comparison(name: str, sign: str, forward: Callable[..., Any], function: str) -> Op:
     return register(
         Elementwise(
-            name=name, operator=sign, forward=forward, differentiable=False, functions=(function,), methods=(function,),
-            samples=PAIRS, kind="constant",
+            name=name,
+            operator=sign,
+            forward=forward,
+            differentiable=False,
+            functions=(function,),
+            methods=(function,),
+            samples=PAIRS,
+            kind="constant",
         )  # fmt: skip
     )
 
@@ -31,8 +36,23 @@ _comparison("greater", ">", np.greater, "gt")
 _comparison("greater_equal", ">=", np.greater_equal, "ge")
 register(
     Elementwise(
-        name="logical_and", forward=np.logical_and, differentiable=False, functions=("logical_and",), operator="&",
-        samples=PAIRS, kind="constant",
+        name="logical_or",
+        forward=np.logical_or,
+        differentiable=False,
+        functions=("logical_or",),
+        samples=PAIRS,
+        kind="constant",
+    )  # fmt: skip
+)
+register(
+    Elementwise(
+        name="logical_and",
+        forward=np.logical_and,
+        differentiable=False,
+        functions=("logical_and",),
+        operator="&",
+        samples=PAIRS,
+        kind="constant",
     )  # fmt: skip
 )
 
@@ -58,7 +78,7 @@ class Where(Op):
     def forward(self, condition: Any, a: Any, b: Any) -> Any:
         if condition.dtype.kind != "b":
             raise RuntimeError(
-                f"where expected condition to be a boolean tensor, but got a tensor with dtype {_word(condition.dtype)}"
+                f"where expected condition to be a boolean tensor, but got a tensor with dtype {word(condition.dtype)}"
             )
         return np.where(condition, a, b)[()]
 
@@ -67,10 +87,6 @@ class Where(Op):
 
     def formula(self, s: Any, out: tuple[Any, ...], condition: Any, a: Any, b: Any) -> Any:
         return s.where(s.holds(condition.at(out)), a.at(out), b.at(out))
-
-
-def _word(dtype: np.dtype) -> str:
-    return {"f4": "Float", "f8": "Double", "i8": "Long", "i4": "Int"}.get(dtype.str[1:], dtype.name)
 
 
 @block
@@ -166,6 +182,15 @@ class Expand(Op):
     def bind(self, *args: Any, **kwargs: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
         x, *sizes = args
         wanted = tuple(sizes[0]) if sizes and isinstance(sizes[0], tuple | list) else tuple(sizes)
+        if len(wanted) < x.ndim:
+            raise RuntimeError(
+                f"expand(torch.{word(numpy_dtype(x))}Tensor{{{list(x.shape)}}}, size={list(wanted)}): the number of sizes "
+                f"provided ({len(wanted)}) must be greater or equal to the number of dimensions in the tensor ({x.ndim})"
+            )
+        if -1 in wanted[: len(wanted) - x.ndim]:
+            raise RuntimeError(
+                f"The expanded size of the tensor (-1) isn't allowed in a leading, non-existing dimension {wanted.index(-1)}"
+            )
         own = (1,) * (len(wanted) - x.ndim) + tuple(x.shape)
         return (x,), {"shape": tuple(n if w == -1 else w for w, n in zip(wanted, own, strict=True))}
 
@@ -175,7 +200,8 @@ class Expand(Op):
             out = np.empty(shape, x.dtype)
             out.fill(x)
             return out
-        return x.reshape(shape) if x.size == math.prod(shape) else np.broadcast_to(x, shape)
+        added = len(shape) - x.ndim  # without repetition the result may be written to
+        return x.reshape(shape) if shape[added:] == x.shape and set(shape[:added]) <= {1} else np.broadcast_to(x, shape)
 
     def shape_error(self, shapes: tuple[Shape, ...], options: Options) -> Exception | None:
         (source,), target = shapes, options["shape"]

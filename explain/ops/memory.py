@@ -11,7 +11,7 @@ from explain.ops.base import Array, Op, Options, Sample, Shape, block, elementwi
 ZERO = elementwise(
     "zero",
     lambda x: np.zeros_like(x)[()],
-    lambda xp, g, y, x: g * 0,
+    lambda xp, g, y, x: xp.zero(g),
     formula=lambda s, x: s.number(0),
     methods=(),
     promotion="keep",
@@ -27,7 +27,7 @@ def _filled(x: Any, value: Any) -> Any:
 FILL = elementwise(
     "fill",
     _filled,
-    (lambda xp, g, y, x, value: g * 0, lambda xp, g, y, x, value: g),
+    (lambda xp, g, y, x, value: xp.zero(g), lambda xp, g, y, x, value: g),
     formula=lambda s, x, value: value,
     promotion="keep",
     grad_fn_of=lambda shapes, options: "FillBackward2" if shapes[1] is None else "CopyBackwards",

@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from explain.ops.base import REGISTRY, Op, Options, Sample, Shape, axes, block, numpy_dtype, plain_array
+from explain.ops.base import REGISTRY, NoMatch, Op, Options, Sample, Shape, axes, block, numpy_dtype, plain_array, word
 from explain.ops.random import default_generator
 
 
 def _exponentials(x: Any, over: tuple[int, ...]) -> Any:
-    top = np.maximum.reduce(x, axis=over, keepdims=True)
+    top = np.maximum.reduce(x, axis=over, keepdims=True, initial=-np.inf)
     return np.exp(x - top)
 
 
@@ -20,8 +20,21 @@ class _AlongAxes(Op):
     """Maps the entries along ``dim`` to as many entries. ``over`` (in formulas) is always a tuple of axes."""
 
     kind = "normalisation"
-    promotion = "float"
     samples: tuple[Sample, ...] = (Sample(((2, 3),), {"dim": 1}), Sample(((2, 3),), {"dim": 0}), Sample(((3,),), {"dim": 0}))
+
+    def bind(self, *args: Any, **kwargs: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        ins, options = super().bind(*args, **kwargs)
+        if not isinstance(options["dim"], int | np.integer):
+            raise NoMatch(f"{self.name}(): argument 'dim' must be int, not {type(options['dim']).__name__}")
+        return ins, options
+
+    def checked(self, x: Any, dim: Any) -> tuple[int, ...]:
+        """The axes, in formulas perhaps several. Raises torch's errors for integers and for what is no axis."""
+        over = axes(dim, x.ndim)
+        if x.dtype.kind != "f":
+            last = "lastdim_" if not over or over[0] == x.ndim - 1 else ""
+            raise NotImplementedError(f"\"{self.name}_{last}kernel_impl\" not implemented for '{word(x.dtype)}'")
+        return over
 
     def formula(self, s: Any, out: Any, x: Any, *, dim: Any) -> Any:
         return s.transformed(self.name, x, out, axes(dim, x.ndim))
@@ -39,8 +52,9 @@ class Softmax(_AlongAxes):
     backward_name = "SoftmaxBackward0"
 
     def forward(self, x: Any, *, dim: Any) -> Any:
-        e = _exponentials(x, axes(dim, x.ndim))
-        return e / np.add.reduce(e, axis=axes(dim, x.ndim), keepdims=True)
+        over = self.checked(x, dim)
+        e = _exponentials(x, over)
+        return e / np.add.reduce(e, axis=over, keepdims=True)
 
     def vjp(self, xp: Any, needs: Any, g: Any, y: Any, x: Any, *, dim: Any) -> Any:
         gy = g * y
@@ -66,8 +80,8 @@ class LogSoftmax(_AlongAxes):
     backward_name = "LogSoftmaxBackward0"
 
     def forward(self, x: Any, *, dim: Any) -> Any:
-        over = axes(dim, x.ndim)
-        shifted = x - np.maximum.reduce(x, axis=over, keepdims=True)
+        over = self.checked(x, dim)
+        shifted = x - np.maximum.reduce(x, axis=over, keepdims=True, initial=-np.inf)
         return shifted - np.log(np.add.reduce(np.exp(shifted), axis=over, keepdims=True))
 
     def vjp(self, xp: Any, needs: Any, g: Any, y: Any, x: Any, *, dim: Any) -> Any:
@@ -99,9 +113,10 @@ class CrossEntropy(Op):
     def _check(self, x: Any, target: Any, reduction: str) -> None:
         if x.ndim not in (1, 2):
             raise RuntimeError(f"cross_entropy: rows of scores or one row of scores expected, got {x.ndim} dimensions")
-        if target.dtype.kind not in "iu":
-            word = {"f": "Float", "b": "Bool"}.get(target.dtype.kind, str(target.dtype))
-            raise RuntimeError(f"expected target dtype to be Long or Byte, but got {word}")
+        if reduction not in ("mean", "sum", "none"):
+            raise ValueError(f"{reduction} is not a valid value for reduction")
+        if target.dtype.char not in "lqB":
+            raise RuntimeError(f"expected target dtype to be Long or Byte, but got {word(target.dtype)}")
         if target.ndim != x.ndim - 1:
             raise RuntimeError("0D or 1D target tensor expected, multi-target not supported")
         if x.ndim == 2 and len(x) != len(target):
@@ -109,8 +124,6 @@ class CrossEntropy(Op):
         outside = np.asarray(target)[(np.asarray(target) < 0) | (np.asarray(target) >= x.shape[-1])]
         if outside.size:
             raise IndexError(f"Target {outside.reshape(-1)[0]} is out of bounds.")
-        if reduction not in ("mean", "sum", "none"):
-            raise ValueError(f"{reduction} is not a valid value for reduction")
 
     def forward(self, x: Any, target: Any, *, reduction: str = "mean") -> Any:
         self._check(x, target, reduction)
@@ -118,7 +131,7 @@ class CrossEntropy(Op):
         losses = -np.take_along_axis(log_p, np.asarray(target)[..., None], -1)[..., 0]
         if reduction == "none":
             return losses[()]
-        return losses.sum() if reduction == "sum" else losses.sum() / x.dtype.type(max(1, losses.size))
+        return losses.sum() if reduction == "sum" else losses.sum() / x.dtype.type(losses.size)
 
     def shape_error(self, shapes: tuple[Shape, ...], options: Options) -> Exception | None:
         return None

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from explain.ops.base import Op, Options, Sample, Shape, axes, block, numpy_dtype
+from explain.ops.base import Op, Options, Sample, Shape, axes, block, numpy_dtype, word
 
 DIMS: tuple[Any, ...] = (
     {}, {"dim": 0}, {"dim": -1, "keepdim": True}, {"dim": (0, 2)}, {"dim": (0, 1, 2), "keepdim": True},
@@ -77,10 +77,9 @@ class Mean(Op):
 
     def forward(self, x: Any, *, dim: Any = None, keepdim: bool = False) -> Any:
         if x.dtype.kind != "f":
-            word = {"b": "Bool", "i": "Long", "u": "Byte"}[x.dtype.kind]
             raise RuntimeError(
                 "mean(): could not infer output dtype. Input dtype must be either a floating point or complex dtype. "
-                f"Got: {word}"
+                f"Got: {word(x.dtype)}"
             )
         if dim is None and not keepdim:
             return np.add.reduce(x, axis=None) / x.size
@@ -114,7 +113,10 @@ class ProdOthers(Op):
     def forward(self, x: Any, *, dim: Any) -> Any:
         over = axes(dim, x.ndim)
         rest = tuple(k for k in range(x.ndim) if k not in over)
-        flat = x.transpose(rest + over).reshape(tuple(x.shape[k] for k in rest) + (-1,))
+        size = math.prod([x.shape[k] for k in over])
+        flat = x.transpose(rest + over).reshape((*(x.shape[k] for k in rest), size))
+        if not size:
+            return x.copy()
         before, after = np.ones_like(flat), np.ones_like(flat)
         np.multiply.accumulate(flat[..., :-1], axis=-1, out=before[..., 1:])
         np.multiply.accumulate(flat[..., :0:-1], axis=-1, out=after[..., -2::-1] if flat.shape[-1] > 1 else after[..., :0])
@@ -189,7 +191,9 @@ class Norm(Op):
     rule = "norm"
     uses = ("x y",)
     backward_name = "LinalgVectorNormBackward0"
-    special = {"kink": lambda x, p=2, dim=None, keepdim=False: _norm(x, p, axes(dim, x.ndim), True) == 0 if p != 1 else x == 0}
+    special = {
+        "kink": lambda x, p=2, dim=None, keepdim=False: _norm(x, p, axes(dim, x.ndim), True) == 0 if p != 1 else x == 0
+    }
     samples = (
         *_samples(ONE_DIM), Sample(((2, 3),), {"p": 1}), Sample(((2, 3),), {"p": 3, "dim": 1}),
         Sample(((4,),), {"p": math.inf}),
@@ -197,7 +201,19 @@ class Norm(Op):
 
     def forward(self, x: Any, *, p: Any = 2, dim: Any = None, keepdim: bool = False) -> Any:
         if x.dtype.kind != "f":
-            raise RuntimeError("linalg.vector_norm: Expected a floating point or complex tensor as input. Got Long")
+            raise RuntimeError(
+                f"linalg.vector_norm: Expected a floating point or complex tensor as input. Got {word(x.dtype)}"
+            )
+        if _order(p) == math.inf and x.size == 0:
+            over = axes(dim, x.ndim)
+            what = (
+                "an empty tensor because the"
+                if len(over) == x.ndim
+                else f"the dimension {over[0]}because this dimension is empty and the"
+            )
+            raise RuntimeError(
+                f"linalg.vector_norm cannot compute the inf norm on {what} operation does not have an identity"
+            )
         return _norm(x, p, axes(dim, x.ndim), keepdim)
 
     def vjp(self, xp: Any, needs: Any, g: Any, y: Any, x: Any, *, p: Any = 2, dim: Any = None, keepdim: bool = False) -> Any:
@@ -208,10 +224,16 @@ class Norm(Op):
         if p == math.inf:
             hit = xp.equal(xp.abs(x), y)
             count = xp.sum(xp.to(hit, dtype=numpy_dtype(x)), dim=axes(dim, x.ndim), keepdim=True)
-            return (g * xp.sign(x) * hit / count,)
+            return (xp.where(hit, g * xp.sign(x) / count, 0.0),)
         if p == 2:
             return (g * xp.where(y == 0, 0.0, x / y),)
-        return (g * xp.where(y == 0, 0.0, xp.sign(x) * (xp.abs(x) / y) ** (p - 1)),)
+        size = xp.where(y == 0, 1.0, y)  # where the norm is zero so is every entry, and torch sends nothing back
+        if p < 1:
+            rising = xp.where(x == 0, 0.0, xp.abs(xp.where(x == 0, 1.0, x)) ** (p - 1))
+            return (g * (xp.sign(x) * rising * y ** (1 - p)),)
+        if p < 2:
+            return (g * xp.where(y == 0, 0.0, xp.sign(x) * xp.abs(x) ** (p - 1) / size ** (p - 1)),)
+        return (g * xp.where(y == 0, 0.0, x * xp.abs(x) ** (p - 2) / size ** (p - 1)),)
 
     def formula(self, s: Any, out: Any, x: Any, *, p: Any = 2, dim: Any = None, keepdim: bool = False) -> Any:
         p = _order(p)
@@ -229,8 +251,6 @@ class Norm(Op):
 def _order(p: Any) -> Any:
     if p == "fro":
         return 2
-    if p == "inf":
-        return math.inf
     if not isinstance(p, int | float) or p <= 0:
         raise RuntimeError(f"norm: the order p is a positive number or inf, got {p!r}")
     return p
@@ -260,11 +280,15 @@ class LogSumExp(Op):
     latex = r"\operatorname{logsumexp}"
     promotion = "float"
     backward_name = "LogsumexpBackward0"
-    samples = (Sample(((2, 3),), {"dim": 1}), Sample(((2, 3),), {"dim": (0, 1)}), Sample(((3,),), {"dim": 0, "keepdim": True}))
+    samples = (
+        Sample(((2, 3),), {"dim": 1}),
+        Sample(((2, 3),), {"dim": (0, 1)}),
+        Sample(((3,),), {"dim": 0, "keepdim": True}),
+    )
 
     def forward(self, x: Any, *, dim: Any, keepdim: bool = False) -> Any:
         over = axes(dim, x.ndim)
-        top = np.maximum.reduce(x, axis=over, keepdims=True)
+        top = np.maximum.reduce(x, axis=over, keepdims=True, initial=-np.inf)
         top = np.where(np.isfinite(top), top, 0).astype(x.dtype)
         y = np.log(np.add.reduce(np.exp(x - top), axis=over, keepdims=True)) + top
         return y if keepdim else np.squeeze(y, axis=over)[()]

@@ -23,9 +23,17 @@ def _sizes(args: tuple[Any, ...], kwargs: dict[str, Any], key: str) -> tuple[int
 
 def infer(shape: tuple[int, ...], count: int) -> Shape:
     """A requested shape with its -1 filled in. Raises torch's RuntimeErrors."""
+    for k, n in enumerate(shape):
+        if n < -1:
+            raise RuntimeError(f"invalid shape dimension {n} at index {k} of shape {list(shape)}")
     if shape.count(-1) > 1:
         raise RuntimeError("only one dimension can be inferred")
     known = math.prod(n for n in shape if n != -1)
+    if -1 in shape and not known and not count:
+        raise RuntimeError(
+            f"cannot reshape tensor of 0 elements into shape {list(shape)} because the unspecified dimension size -1 can be "
+            "any value and is ambiguous"
+        )
     if -1 in shape and known and count % known == 0:
         return tuple(count // known if n == -1 else n for n in shape)
     if math.prod(shape) != count or -1 in shape:
@@ -97,9 +105,11 @@ class Flatten(Op):
 
     @staticmethod
     def shape(shape: Shape, start: int, end: int) -> Shape:
+        (first,), (last,) = (axes(d, len(shape)) or (0,) for d in (start, end))
         if not shape:
             return (1,)
-        (first,), (last,) = axes(start, len(shape)), axes(end, len(shape))
+        if first > last:
+            raise RuntimeError("flatten() has invalid args: start_dim cannot come after end_dim")
         return (*shape[:first], math.prod(shape[first : last + 1]), *shape[last + 1 :])
 
     def forward(self, x: Any, *, start_dim: int = 0, end_dim: int = -1) -> Any:
@@ -127,15 +137,24 @@ class Permute(Op):
 
     def bind(self, *args: Any, **kwargs: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
         x, *dims = args
-        return (x,), {"dims": tuple(d % x.ndim for d in _sizes(tuple(dims), kwargs, "dims"))}
+        order = _sizes(tuple(dims), kwargs, "dims")
+        self.check(x.ndim, order)
+        return (x,), {"dims": tuple(d % x.ndim for d in order)}
 
     def forward(self, x: Any, *, dims: tuple[int, ...]) -> Any:
-        if len(axes(dims, x.ndim)) != x.ndim:
+        self.check(x.ndim, dims)
+        return x.transpose(dims)
+
+    @staticmethod
+    def check(ndim: int, dims: tuple[int, ...]) -> None:
+        """Raise torch's error unless ``dims`` names each axis once."""
+        if len(dims) != ndim:
             raise RuntimeError(
                 "permute(sparse_coo): number of dimensions in the tensor input does not match the length of the desired "
-                f"ordering of dimensions i.e. input.dim() = {x.ndim} is not equal to len(dims) = {len(dims)}"
+                f"ordering of dimensions i.e. input.dim() = {ndim} is not equal to len(dims) = {len(dims)}"
             )
-        return x.transpose(dims)
+        if len({axis for d in dims for axis in axes(d, ndim)}) != ndim:
+            raise RuntimeError("permute(): duplicate dims are not allowed.")
 
     def vjp(self, xp: Any, needs: Any, g: Any, y: Any, x: Any, *, dims: tuple[int, ...]) -> Any:
         return (xp.permute(g, dims=tuple(dims.index(k) for k in range(len(dims)))),)
@@ -231,7 +250,9 @@ class MT(Op):
     samples = (Sample(((2, 3),)), Sample(((2, 3, 4),)))
 
     def forward(self, x: Any) -> Any:
-        if x.ndim < 2:
+        if x.ndim == 0:
+            return x.transpose()
+        if x.ndim == 1:
             raise RuntimeError(f"tensor.mT is only supported on matrices or batches of matrices. Got {x.ndim}-D tensor.")
         return x.mT
 
@@ -239,6 +260,8 @@ class MT(Op):
         return (xp.mT(g),)
 
     def formula(self, s: Any, out: Any, x: Any) -> Any:
+        if not x.ndim:
+            return x[()]
         *batch, i, j = out
         return x[(*batch, j, i)]
 
@@ -257,11 +280,18 @@ class Squeeze(Op):
     samples = (Sample(((2, 1, 3),)), Sample(((1, 2, 1),), {"dim": 0}), Sample(((2, 3),), {"dim": 1}))
 
     def grad_fn(self, shapes: tuple[Shape | None, ...], options: Options) -> str:
-        return "SqueezeBackward0" if options.get("dim") is None else "SqueezeBackward1"
+        dim = options.get("dim")
+        return (
+            "SqueezeBackward0"
+            if dim is None
+            else "SqueezeBackward2"
+            if isinstance(dim, tuple | list)
+            else "SqueezeBackward1"
+        )
 
     @staticmethod
     def dropped(shape: Shape, dim: Any) -> tuple[int, ...]:
-        return tuple(k for k in axes(dim, len(shape)) if shape[k] == 1)
+        return tuple(k for k in axes(dim, len(shape)) if shape[k] == 1) if dim != () else ()
 
     def forward(self, x: Any, *, dim: Any = None) -> Any:
         return np.squeeze(x, axis=self.dropped(x.shape, dim))
@@ -335,17 +365,23 @@ class Index(Op):
 
     def bind(self, *args: Any, **kwargs: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
         x, index = args
+        if isinstance(index, list) and any(isinstance(part, list | tuple | slice) or part is None for part in index):
+            index = tuple(index)  # torch reads a nested list as one index per axis
         parts: list[Any] = []
         tensors: list[Any] = []
         for part in index if isinstance(index, tuple) else (index,):
             if isinstance(part, list):
+                part = np.array(part) if part else np.zeros(0, np.int64)
+            elif isinstance(part, bool):
                 part = np.array(part)
-            if hasattr(part, "dtype") and getattr(part, "ndim", 0) == 0 and "int" in str(part.dtype):
+            if hasattr(part, "dtype") and part.ndim == 0 and str(part.dtype).removeprefix("torch.") in ("int64", "int32"):
                 part = int(part.item())
             if hasattr(part, "dtype"):
                 kind = str(part.dtype).removeprefix("torch.")
-                if "float" in kind:
+                if kind not in ("int64", "int32", "uint8", "bool"):
                     raise IndexError("tensors used as indices must be long, int, byte or bool tensors")
+                if kind == "uint8":
+                    part, kind = plain_array(part).astype(bool), "bool"
                 tensors.append(part)
                 part = Slot(len(tensors) - 1, kind == "bool")
             elif not (part is None or part is Ellipsis or isinstance(part, int | slice | np.integer)):
@@ -362,7 +398,9 @@ class Index(Op):
     def _check(self, shape: Shape, parts: list[Any], tensors: list[Any]) -> None:
         taken = sum(tensors[p.k].ndim if isinstance(p, Slot) and p.mask else 1 for p in parts if p not in (None, Ellipsis))
         if taken > len(shape):
-            if not shape:
+            if not shape and len(parts) == 1 and isinstance(parts[0], slice):
+                raise IndexError("slice() cannot be applied to a 0-dim tensor.")
+            if not shape and parts == [0]:
                 raise IndexError(
                     "invalid index of a 0-dim tensor. Use `tensor.item()` in Python or `tensor.item<T>()` in C++ to "
                     "convert a 0-dim tensor to a number"
@@ -371,7 +409,7 @@ class Index(Op):
         for axis, part in self.by_axis(shape, parts, tensors):
             if axis is None:
                 continue
-            size = shape[axis]
+            size = shape[axis] if axis < len(shape) else 0
             if isinstance(part, int | np.integer) and not -size <= part < size:
                 raise IndexError(f"index {part} is out of bounds for dimension {axis} with size {size}")
             if isinstance(part, Slot):
@@ -383,6 +421,8 @@ class Index(Op):
                     )
                 if not part.mask:
                     entries = plain_array(tensor)
+                    if entries.size and not size:
+                        raise IndexError("index is out of bounds for dimension with size 0")
                     bad = entries[(entries < -size) | (entries >= size)]
                     if bad.size:
                         raise IndexError(f"index {bad[0]} is out of bounds for dimension {axis} with size {size}")
@@ -418,7 +458,7 @@ class Index(Op):
                 return "SelectBackward0"
             if part is None:
                 return "UnsqueezeBackward0"
-            if isinstance(part, slice) and part != slice(None):
+            if isinstance(part, slice):
                 return "SliceBackward0"
         return "AliasBackward0"
 
@@ -497,7 +537,3 @@ class IndexPut(Op):
         place = Index.formula(s, tuple(bound), reader, *tensors, index=index)
         hits = [s.indicator(s.equal(p, o)) for p, o in zip(place, out, strict=True)]
         return s.total(s.product([g[tuple(bound)], *hits]), *bound)
-
-
-
-

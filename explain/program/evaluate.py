@@ -20,8 +20,9 @@ from explain.program.expression import SIGNS, Expression
 from explain.program.roles import Role, Use, kept_names, ops_of, role_of
 from explain.program.values import Given
 from explain.tape import modes
+from explain.tape.apply import apply
 from explain.tape.record import Recorder, Tape, record
-from explain.tape.tensor import Tensor, apply
+from explain.tape.tensor import Tensor
 
 _BY_OPERATOR: dict[str, Op] = {op.operator: op for op in REGISTRY.values() if op.operator}
 

@@ -17,7 +17,8 @@ class DType:
     name: str
     numpy: np.dtype
     kind: int
-    legacy: str  # the word in torch.FloatTensor and in "to have the same dtype, but got: float != double"
+    legacy: str  # the word in torch.FloatTensor
+    c_name: str  # the word in "to have the same dtype, but got: float != double"
 
     @property
     def is_floating_point(self) -> bool:
@@ -29,17 +30,17 @@ class DType:
 
 
 _TABLE = (
-    ("bool", np.bool_, BOOL, "Bool"),
-    ("uint8", np.uint8, INTEGER, "Byte"),
-    ("int8", np.int8, INTEGER, "Char"),
-    ("int16", np.int16, INTEGER, "Short"),
-    ("int32", np.int32, INTEGER, "Int"),
-    ("int64", np.int64, INTEGER, "Long"),
-    ("float16", np.float16, FLOATING, "Half"),
-    ("float32", np.float32, FLOATING, "Float"),
-    ("float64", np.float64, FLOATING, "Double"),
+    ("bool", np.bool_, BOOL, "Bool", "bool"),
+    ("uint8", np.uint8, INTEGER, "Byte", "unsigned char"),
+    ("int8", np.int8, INTEGER, "Char", "signed char"),
+    ("int16", np.int16, INTEGER, "Short", "short"),
+    ("int32", np.int32, INTEGER, "Int", "int"),
+    ("int64", np.int64, INTEGER, "Long", "long int"),
+    ("float16", np.float16, FLOATING, "Half", "c10::Half"),
+    ("float32", np.float32, FLOATING, "Float", "float"),
+    ("float64", np.float64, FLOATING, "Double", "double"),
 )
-BY_NUMPY: dict[np.dtype, DType] = {np.dtype(n): DType(t, np.dtype(n), k, w) for t, n, k, w in _TABLE}
+BY_NUMPY: dict[np.dtype, DType] = {np.dtype(n): DType(t, np.dtype(n), k, w, c) for t, n, k, w, c in _TABLE}
 BY_NAME: dict[str, DType] = {d.name: d for d in BY_NUMPY.values()} | {
     "float": BY_NUMPY[np.dtype(np.float32)],
     "double": BY_NUMPY[np.dtype(np.float64)],

@@ -1,4 +1,4 @@
-"""The backward walk: a heap of nodes by falling sequence number, so no recursion and exactly PyTorch's order.
+"""The backward walk: a heap of nodes by rank, the latest first, so no recursion and exactly PyTorch's order.
 
 A node runs once, after all its consumers, with the sum of what they sent. In an ordinary backward cotangents are numpy
 arrays; under ``create_graph`` they are tensors and the same rules run again on the tape.
@@ -11,11 +11,13 @@ from typing import Any
 
 import numpy as np
 
-from explain.ops.base import NUMERIC, REGISTRY, Unsaved
-from explain.tape import modes
+from explain.ops.base import NUMERIC, REGISTRY, Unsaved, numpy_dtype
+from explain.tape.apply import TAPED, apply
 from explain.tape.dtypes import BY_NUMPY
+from explain.tape.inplace import write
+from explain.tape.modes import enable_grad, state
 from explain.tape.node import FREED, Node
-from explain.tape.tensor import TAPED, Tensor, apply, wrap
+from explain.tape.tensor import Tensor, wrap
 
 SECOND_BACKWARD = (
     "Trying to backward through the graph a second time (or directly access saved tensors after they have already been "
@@ -23,97 +25,73 @@ SECOND_BACKWARD = (
     "retain_graph=True if you need to backward through the graph a second time or if you need to access saved tensors "
     "after calling backward."
 )
-NOT_SCALAR = "grad can be implicitly created only for scalar outputs"
-NO_GRAPH = "element 0 of tensors does not require grad and does not have a grad_fn"
-
-
-def seed_for(output: Tensor, gradient: Tensor | None) -> Any:
-    """The cotangent that backward starts from. Raises torch's errors for a missing or ill-shaped one."""
-    if not output.requires_grad:
-        raise RuntimeError(NO_GRAPH)
-    data = output.data
-    if gradient is None:
-        if data.size != 1:
-            raise RuntimeError(NOT_SCALAR)
-        return data.dtype.type(1) if data.ndim == 0 else np.ones(data.shape, data.dtype)
-    if not isinstance(gradient, Tensor):
-        raise TypeError(f"gradients can be either Tensors or None, but got {type(gradient).__name__}")
-    if gradient.data.shape != data.shape:
-        raise RuntimeError(
-            f"Mismatch in shape: grad_output[0] has a shape of {gradient.shape} and output[0] has a shape of {output.shape}."
-        )
-    return gradient.data if gradient.data.dtype is data.dtype else gradient.data.astype(data.dtype)
+MODIFIED = (
+    "one of the variables needed for gradient computation has been modified by an inplace operation: [{kind} {shape}]{made} is "
+    "at version {now}; expected version {then} instead. Hint: enable anomaly detection to find the operation that failed to "
+    "compute its gradient, with torch.autograd.set_detect_anomaly(True, check_nan=False)."
+)
+Target = tuple[Node | Tensor, int]
+Roots = list[tuple[Tensor, Any]]
 
 
 def backward(
-    roots: list[tuple[Tensor, Any]],
+    roots: Roots,
     *,
     retain_graph: bool = False,
     create_graph: bool = False,
-    wanted: dict[tuple[Node, int], Any] | None = None,
+    wanted: dict[Target, Any] | None = None,
 ) -> None:
     """Walk back from ``roots``, pairs of (tensor, cotangent).
 
-    With ``wanted`` None gradients are accumulated in the leaves' ``.grad``; else nothing is accumulated, and the
-    cotangents arriving at the (node, output) keys are stored in it. Raises torch's RuntimeErrors.
+    With ``wanted`` None gradients are accumulated in the leaves' ``.grad``. Else nothing is accumulated, only nodes on a
+    way to a wanted end run, and the total cotangent of each end, (``tensor.gradient_node()``, ``tensor.slot``), is stored.
+    Raises torch's RuntimeErrors.
     """
+    needed = None if wanted is None else _on_the_way(roots, wanted)
     if create_graph:
-        # a gradient of a gradient needs the graph of the rules' own operations
-        with modes.enable_grad():
-            _walk(roots, retain_graph, True, wanted)
-    elif modes.state.recorder is None:
-        _walk(roots, retain_graph, False, wanted)
+        with enable_grad():  # a gradient of a gradient needs the graph of the rules' own operations
+            _walk(roots, retain_graph, True, wanted, needed)
     else:
-        with np.errstate(all="ignore"):
-            _walk(roots, retain_graph, False, wanted)
+        _walk(roots, retain_graph, False, wanted, needed)
 
 
 def _walk(
-    roots: list[tuple[Tensor, Any]], retain_graph: bool, create_graph: bool, wanted: dict[tuple[Node, int], Any] | None
+    roots: Roots, retain_graph: bool, create_graph: bool, wanted: dict[Target, Any] | None, needed: set[Any] | None
 ) -> None:
     xp = TAPED if create_graph else NUMERIC
-    recorder = modes.state.recorder
+    recorder = state.recorder
     pending: dict[Node, Any] = {}
+    leaves: dict[Tensor, Any] = {}
     heap: list[tuple[int, Node]] = []
 
-    def send(node: Node, slot: int, g: Any) -> None:
-        if len(node.out_metas) > 1:
-            if node not in pending:
-                pending[node] = [None] * len(node.out_metas)
-                heappush(heap, (-node.sequence, node))
-            old = pending[node][slot]
-            pending[node][slot] = g if old is None else old + g
-        elif node in pending:
-            pending[node] = pending[node] + g
-        else:
-            pending[node] = g
-            heappush(heap, (-node.sequence, node))
-
     for tensor, g in roots:
-        send(tensor.gradient_node(), tensor.slot, wrap(g) if create_graph and not isinstance(g, Tensor) else g)
+        if create_graph and not isinstance(g, Tensor):
+            g = wrap(g)
+        if tensor.node is None:
+            leaves[tensor] = leaves[tensor] + g if tensor in leaves else g
+        else:
+            _send(pending, heap, tensor.node, tensor.slot, g)
 
     while heap:
         node = heappop(heap)[1]
         g = pending.pop(node)
-        if wanted is not None:
-            for slot, part in enumerate(g if isinstance(g, list) else (g,)):
-                if (node, slot) in wanted:
-                    wanted[node, slot] = part
         if recorder is not None:
             recorder.arrived(node, g)
-        if node.leaf is not None:
-            if wanted is None:
-                _accumulate(node.leaf, g)
-            continue
-        if node.saved is FREED:
-            raise RuntimeError(SECOND_BACKWARD)
-        op = node.op
-        if not hasattr(op, "vjp"):
-            raise RuntimeError(f"derivative for aten::{op.name} is not implemented")
-        parents = node.parents
-        needs = tuple([p is not None for p in parents])
-        ins, y = saved_values(node, create_graph)
-        gradients = op.vjp(xp, needs, g, y, *ins, **node.options)
+        op, parents, needs, saved = node.op, node.parents, node.needs, node.saved
+        if needed is not None:
+            _catch(wanted, node, g)
+            parents = tuple([p if p in needed else None for p in parents])
+            needs = tuple([p is not None for p in parents])
+            if True not in needs:
+                continue
+        if saved is None and op.broadcasts:
+            gradients = op.vjp(xp, needs, g, None, *parents, **node.options)  # the rule reads none of the inputs
+        else:
+            ins, y = _saved_values(node, create_graph)
+            gradients = op.vjp(xp, needs, g, y, *ins, **node.options)
+            if saved is not None and not retain_graph:
+                node.saved = FREED
+                node.result = None
         slots = node.slots
         for k, parent in enumerate(parents):
             if parent is None:
@@ -121,67 +99,125 @@ def _walk(
             gk = gradients[k]
             if gk is None:
                 continue
-            shape, dtype = node.metas[k]
-            if gk.shape != shape:
-                gk = xp.sum_to(gk, shape=shape)
-            if gk.dtype is not dtype and gk.dtype != (BY_NUMPY[dtype] if create_graph else dtype):
-                gk = xp.to(gk, dtype=dtype)
+            if not node.exact:
+                gk = _conformed(xp, gk, parent, slots[k] if slots else 0)
             if recorder is not None:
                 recorder.sent(node, k, gk)
-            send(parent, slots[k] if slots else 0, gk)
-        if not retain_graph and node.saved is not None:
-            node.saved = FREED
-            node.result = None
+            if parent.__class__ is not Node:
+                leaves[parent] = leaves[parent] + gk if parent in leaves else gk
+            elif parent in pending or parent.outputs > 1:
+                _send(pending, heap, parent, slots[k] if slots else 0, gk)
+            else:
+                pending[parent] = gk
+                heappush(heap, (parent.rank, parent))
+
+    for leaf, g in leaves.items():
+        if recorder is not None:
+            recorder.arrived(leaf, g)
+        if wanted is None:
+            _accumulate(leaf, g)
+        elif (leaf, 0) in wanted:
+            wanted[leaf, 0] = g
 
 
-def saved_values(node: Node, as_tensors: bool) -> tuple[list[Any], Any]:
-    """The inputs and the output as the rule gets them. Raises torch's error if one was modified in place since."""
-    op, ins = node.op, []
-    versions = node.versions
-    saved = node.saved or (None,) * len(node.parents)
-    for k, value in enumerate(saved):
+def _conformed(xp: Any, g: Any, end: Node | Tensor, slot: int) -> Any:
+    """The cotangent summed to the shape and cast to the dtype of where it goes."""
+    if isinstance(end, Tensor):
+        shape, dtype = end.data.shape, end.data.dtype
+    elif end.outputs == 1:
+        shape, dtype = end.shape, end.dtype
+    else:
+        shape, dtype = end.shape[slot], end.dtype[slot]
+    if g.shape != shape:
+        g = xp.sum_to(g, shape=shape)
+    return _cast(xp, g, dtype)
+
+
+def _cast(xp: Any, t: Any, dtype: np.dtype) -> Any:
+    return t if numpy_dtype(t) == dtype else xp.to(t, dtype=dtype)
+
+
+def _send(pending: dict[Node, Any], heap: list[tuple[int, Node]], node: Node, slot: int, g: Any) -> None:
+    if node not in pending:
+        pending[node] = [None] * node.outputs if node.outputs > 1 else None
+        heappush(heap, (node.rank, node))
+    if node.outputs > 1:
+        parts = pending[node]
+        parts[slot] = g if parts[slot] is None else parts[slot] + g
+    else:
+        pending[node] = g if pending[node] is None else pending[node] + g
+
+
+def _catch(wanted: dict[Target, Any] | None, node: Node, g: Any) -> None:
+    for slot, part in enumerate(g if isinstance(g, list) else (g,)):
+        if wanted is not None and (node, slot) in wanted:
+            wanted[node, slot] = part
+
+
+def _on_the_way(roots: Roots, wanted: dict[Target, Any]) -> set[Any]:
+    """The nodes and leaves through which a cotangent from the roots can come to a target."""
+    seen: set[Node] = set()
+    todo = [tensor.node for tensor, _ in roots]
+    while todo:
+        node = todo.pop()
+        if isinstance(node, Node) and node not in seen:
+            seen.add(node)
+            todo += node.parents
+    found: set[Any] = {end for end, _ in wanted}
+    for node in sorted(seen, key=lambda n: -n.rank):  # parents before those who read them
+        if node not in found and not found.isdisjoint(node.parents):
+            found.add(node)
+    found.discard(None)
+    return found
+
+
+def _saved_values(node: Node, as_tensors: bool) -> tuple[list[Any], Any]:
+    """The inputs and the output as the rule gets them. Raises torch's errors if one was freed or modified in place."""
+    saved = node.saved
+    if saved is FREED:
+        raise RuntimeError(SECOND_BACKWARD)
+    ins: list[Any] = []
+    op = node.op
+    unread = op.broadcasts
+    for k, value in enumerate(saved or (None,) * len(node.parents)):
         if value is None:
-            meta = node.metas[k]
-            ins.append(None if op.broadcasts or meta is None else Unsaved(*meta))
+            meta = None if unread else node.metas[k]
+            ins.append(None if meta is None else Unsaved(*meta))
         elif isinstance(value, Tensor):
-            if value.version.count != versions[k]:
-                _raise_modified(value, versions[k])
-            ins.append(value if as_tensors else value.data)
+            memory = value.memory
+            if memory is not None and memory.count != node.versions[k]:
+                raise _modified(value.data, memory.count, node.versions[k], value.node)
+            found = value if as_tensors else value.data
+            if not node.exact and unread and op.promotion != "keep" and value.data.dtype.kind != "b":
+                found = _cast(TAPED if as_tensors else NUMERIC, found, node.dtype)
+            ins.append(found)
         else:
-            ins.append(value)
+            ins.append(value.item() if as_tensors and unread else value)
     if node.result is None:
         return ins, None
-    arrays, version, expected = node.result
-    if version.count != expected:
-        _raise_modified(Tensor.view_of(arrays[0], version), expected, node)
-    if not as_tensors:
-        return ins, arrays[0] if op.outputs == 1 else arrays
-    outs = [wrap(a, node, k) if a.dtype.kind == "f" else wrap(a) for k, a in enumerate(arrays)]
-    return ins, outs[0] if op.outputs == 1 else tuple(outs)
+    values, memory, then = node.result
+    if node.outputs == 1:
+        if memory.count != then:
+            raise _modified(values, memory.count, then, node)
+        return ins, wrap(values, node) if as_tensors else values
+    if as_tensors:
+        return ins, tuple([wrap(v, node if v.dtype.kind == "f" else None, k) for k, v in enumerate(values)])
+    return ins, values
 
 
-def _raise_modified(tensor: Tensor, expected: int, producer: Node | None = None) -> None:
-    node = producer or tensor.node
-    made = f", which is output 0 of {node.name().removesuffix('0').removesuffix('Backward')}," if node else ""
-    if producer:
-        made = f", which is output 0 of {producer.name()},"
-    kind = BY_NUMPY[tensor.data.dtype].legacy
-    raise RuntimeError(
-        "one of the variables needed for gradient computation has been modified by an inplace operation: "
-        f"[torch.{kind}Tensor {list(tensor.data.shape)}]{made} is at version {tensor.version.count}; expected version "
-        f"{expected} instead. Hint: enable anomaly detection to find the operation that failed to compute its gradient, "
-        "with torch.autograd.set_detect_anomaly(True, check_nan=False)."
-    )
+def _modified(values: Any, now: int, then: int, producer: Node | None) -> RuntimeError:
+    dtype = BY_NUMPY[values.dtype]
+    kind = "CPUBoolType" if dtype.name == "bool" else f"torch.{dtype.legacy}Tensor"
+    made = f", which is output 0 of {producer.name().rstrip('0123456789').removesuffix('Backward')}," if producer else ""
+    return RuntimeError(MODIFIED.format(kind=kind, shape=list(values.shape), made=made, now=now, then=then))
 
 
 def _accumulate(leaf: Tensor, g: Any) -> None:
+    old = leaf.gradient
     if isinstance(g, Tensor):
-        leaf.grad = apply(REGISTRY["clone"], (g,)) if leaf.grad is None else leaf.grad + g
-    elif leaf.grad is None:
-        leaf.grad = wrap(np.array(g, leaf.data.dtype))  # a copy: .grad never aliases another tensor's memory
+        leaf.gradient = apply(REGISTRY["copied"], (g,)) if old is None else apply(REGISTRY["add"], (old, g))
+    elif old is None:
+        # a copy, as .grad never aliases other memory
+        leaf.gradient = wrap(g.copy() if g.__class__ is np.ndarray else g)
     else:
-        grad = leaf.grad
-        if grad.requires_grad:
-            leaf.grad = wrap(grad.data + g)
-        else:
-            grad.write(grad.data + g)
+        write(old, old.data + g)

@@ -14,8 +14,29 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 class _State(threading.local):
-    grad_enabled: bool = True
-    recorder: Recorder | None = None
+    """``plain``: gradients are recorded and nobody watches, so operations may take the short way."""
+
+    plain = True
+    _grad_enabled = True
+    _recorder: Recorder | None = None
+
+    @property
+    def grad_enabled(self) -> bool:
+        return self._grad_enabled
+
+    @grad_enabled.setter
+    def grad_enabled(self, enabled: bool) -> None:
+        self._grad_enabled = enabled
+        self.plain = enabled and self._recorder is None
+
+    @property
+    def recorder(self) -> Recorder | None:
+        return self._recorder
+
+    @recorder.setter
+    def recorder(self, recorder: Recorder | None) -> None:
+        self._recorder = recorder
+        self.plain = self._grad_enabled and recorder is None
 
 
 state = _State()
@@ -38,19 +59,30 @@ class _GradMode:
 
         @functools.wraps(function)
         def wrapped(*args: Any, **kwargs: Any) -> Any:
-            with type(self)():
+            before, state.grad_enabled = state.grad_enabled, self.enabled
+            try:
                 return function(*args, **kwargs)
+            finally:
+                state.grad_enabled = before
 
         return wrapped  # type: ignore[return-value]
 
 
-class no_grad(_GradMode):
+class _Bare(_GradMode):
+    """A mode without arguments: it also decorates without brackets, ``@no_grad``."""
+
+    def __new__(cls, function: Any = None) -> Any:
+        mode = super().__new__(cls)
+        return mode if function is None else mode(function)
+
+
+class no_grad(_Bare):
     """Operations inside build no graph; as a block or a decorator, like ``torch.no_grad``."""
 
     enabled = False
 
 
-class enable_grad(_GradMode):
+class enable_grad(_Bare):
     """Operations inside build a graph again, also within ``no_grad``."""
 
 
@@ -64,6 +96,10 @@ class set_grad_enabled(_GradMode):
 
     def __enter__(self) -> None:
         state.grad_enabled = self.enabled
+
+    def __call__(self, function: F) -> F:
+        state.grad_enabled = self._before
+        return super().__call__(function)
 
 
 def is_grad_enabled() -> bool:

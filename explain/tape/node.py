@@ -1,4 +1,7 @@
-"""The graph of the tape: one Node per operation that somebody may want to differentiate."""
+"""The graph of the tape: one Node per operation that somebody may want to differentiate.
+
+An edge of the graph leads to the Node that made an input, or to the input itself where that is a leaf.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ from explain.ops.base import Op
 if TYPE_CHECKING:
     from explain.tape.tensor import Tensor
 
-next_sequence = count(1).__next__
+next_rank = count(-1, -1).__next__
 
 
 class Freed:
@@ -21,66 +24,105 @@ FREED: Any = Freed()
 
 
 class Version:
-    """How often the memory of a tensor was written in place; shared by all its views."""
+    """How often the memory of a tensor was written in place; shared by all its views.
 
-    __slots__ = ("count",)
+    ``views``: weak references to the views that in-place writes must keep up to date, None while there are none; dead ones
+    are thrown out when there are more than ``limit``.
+    """
 
-    def __init__(self) -> None:
-        self.count = 0
+    count = 0
+    views: list[Any] | None = None
+    limit = 16
 
 
 class Node:
     """One operation in the graph, seen from backward.
 
-    ``parents``: per input the node that made it (a leaf's accumulating node for leaves), None where no gradient flows.
-    ``slots``: which output of its parent each input is. ``metas``: per input (shape, dtype), None for Python numbers.
+    ``parents``: per input where its cotangent goes, a Node, a leaf, or None; ``needs``: per input whether there is one.
+    ``slots``: which output of its parent each input is; None if each is the first. ``metas``: per input (shape, dtype),
+    None for Python numbers; entrywise rules never ask, so there any true value will do.
     ``saved``: per input the saved tensor or number, None where the rule does not read it; FREED after backward; None as
-    a whole if the rule reads nothing. ``versions``: the version of each saved tensor when it was saved, then of y.
-    ``result``: the output that the rule reads, as (array or tuple of arrays, Version). ``leaf``: for an accumulating node.
+    a whole if the rule reads neither inputs nor output. ``versions``: the version of each saved tensor when it was saved.
+    ``result``: the output that the rule reads, as (array or tuple of arrays, Version, its count then).
+    ``shape``, ``dtype``: of the output; for an op with several ``outputs`` tuples of them.
+    ``exact``: no input was promoted and cotangents come in the inputs' own shapes, so none needs to be summed or cast.
+    ``rank``: falls with every new node, so a heap serves the latest first, as PyTorch does.
     """
 
     __slots__ = (
-        "__weakref__", "leaf", "metas", "op", "options", "out_metas", "parents", "result", "saved", "sequence", "slots",
-        "versions",
+        "__weakref__", "dtype", "exact", "metas", "needs", "op", "options", "outputs", "parents", "rank", "result", "saved",
+        "shape", "slots", "versions",
     )  # fmt: skip
 
-    op: Op
-    options: dict[str, Any]
-    parents: tuple[Node | None, ...]
-    slots: tuple[int, ...] | None
-    metas: tuple[Any, ...]
-    out_metas: tuple[Any, ...]
-    saved: Any
-    versions: tuple[int, ...]
-    result: Any
-    sequence: int
-    leaf: Tensor | None
+    def __init__(
+        self,
+        op: Op,
+        options: dict[str, Any],
+        parents: tuple[Node | Tensor | None, ...],
+        needs: tuple[bool, ...],
+        slots: tuple[int, ...] | None,
+        metas: tuple[Any, ...],
+        saved: Any,
+        versions: tuple[int, ...],
+        result: Any,
+        outputs: int,
+        shape: Any,
+        dtype: Any,
+        exact: bool,
+    ) -> None:
+        self.op = op
+        self.options = options
+        self.parents = parents
+        self.needs = needs
+        self.slots = slots
+        self.metas = metas
+        self.saved = saved
+        self.versions = versions
+        self.result = result
+        self.outputs = outputs
+        self.shape = shape
+        self.dtype = dtype
+        self.exact = exact
+        self.rank = next_rank()
 
     def name(self) -> str:
         """Torch's name of this backward node."""
-        if self.leaf is not None:
-            return "torch::autograd::AccumulateGrad"
-        return self.op.grad_fn(tuple(meta and meta[0] for meta in self.metas), self.options)
+        shapes = tuple([meta and (meta[0] if isinstance(meta, tuple) else ()) for meta in self.metas])
+        return self.op.grad_fn(shapes, self.options)
 
     @property
-    def next_functions(self) -> tuple[tuple[Node | None, int], ...]:
+    def next_functions(self) -> tuple[tuple[Any, int], ...]:
         """Per input (node, output index), (None, 0) where no gradient flows, as in torch."""
         slots = self.slots or (0,) * len(self.parents)
-        return tuple((p, k if p is not None else 0) for p, k in zip(self.parents, slots, strict=True))
+        return tuple(
+            (p if p is None or isinstance(p, Node) else AccumulateGrad(p), k if p is not None else 0)
+            for p, k in zip(self.parents, slots, strict=True)
+        )
 
     def __repr__(self) -> str:
         return f"<{self.name().rpartition('::')[2]} object at {id(self):#x}>"
 
 
-def accumulating(leaf: Tensor) -> Node:
-    """The node at which a leaf's gradient arrives."""
-    node = Node.__new__(Node)
-    node.leaf = leaf
-    node.parents = ()
-    node.saved = node.slots = node.result = None
-    node.versions = ()
-    node.metas = ()
-    node.options = {}
-    node.out_metas = ((leaf.data.shape, leaf.data.dtype),)
-    node.sequence = -next_sequence()  # below every operation: it is ready when all its consumers have run
-    return node
+class AccumulateGrad:
+    """What ``next_functions`` shows where the graph ends: the leaf ``variable`` collects its gradient there."""
+
+    def __init__(self, variable: Tensor) -> None:
+        self.variable = variable
+
+    def name(self) -> str:
+        """Torch's name of it."""
+        return "torch::autograd::AccumulateGrad"
+
+    @property
+    def next_functions(self) -> tuple[Any, ...]:
+        """Nothing lies behind a leaf."""
+        return ()
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, AccumulateGrad) and self.variable is other.variable
+
+    def __hash__(self) -> int:
+        return id(self.variable)
+
+    def __repr__(self) -> str:
+        return f"<AccumulateGrad object at {id(self.variable):#x}>"

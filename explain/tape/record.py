@@ -16,7 +16,7 @@ import numpy as np
 from explain.errors import Place
 from explain.ops.base import Op
 from explain.tape import modes
-from explain.tape.node import Node
+from explain.tape.node import Node, Version
 from explain.tape.tensor import Tensor
 
 
@@ -103,6 +103,7 @@ class Recorder:
         self._values: list[dict[str, Any]] = []
         self._ids: dict[int, int] = {}
         self._alive: list[Tensor] = []
+        self._in_memory: dict[Version, list[int]] = {}
         self._applied: list[Applied] = []
         self._nodes: dict[Node, int] = {}
         self._walk: _Walk | None = None
@@ -129,16 +130,32 @@ class Recorder:
             "number": number,
             "name": None,
             "place": self.place,
-            "requires_grad": tensor and thing.requires_grad,
+            "requires_grad": tensor and thing.tracked,
             "is_leaf": not tensor or thing.is_leaf,
             "source": source,
-            "grad_fn": thing.grad_fn.name() if tensor and thing.grad_fn else None,
+            "grad_fn": thing.node.name() if tensor and thing.node is not None else None,
         }
         self._values.append(found)
         if tensor:
             self._ids[id(thing)] = found["id"]
             self._alive.append(thing)
+            self._in_memory.setdefault(thing.version, []).append(found["id"])
         return found["id"]
+
+    def before_write(self, tensor: Tensor) -> None:
+        """The memory of ``tensor`` is about to be overwritten: what was recorded from it is kept as copies."""
+        for value in self._in_memory.pop(tensor.version, ()):
+            self._values[value]["array"] = np.array(self._values[value]["array"])
+
+    def replaced(self, tensor: Tensor, result: Tensor) -> None:
+        """``tensor`` was written in place and now stands for ``result``, which was recorded; it keeps its name."""
+        before = self._values[self.value_id(tensor)]
+        after = self._values[self.value_id(result)]
+        after["name"] = before["name"]
+        after["requires_grad"] = tensor.tracked
+        after["is_leaf"] = tensor.is_leaf
+        after["grad_fn"] = tensor.node.name() if tensor.node is not None else None
+        self._ids[id(tensor)] = after["id"]
 
     def applied(
         self, op: Op, ins: tuple[Any, ...], arrays: list[Any], options: dict[str, Any], outs: tuple[Any, ...], node: Any
@@ -155,16 +172,16 @@ class Recorder:
         """A backward call starts from ``output`` with the cotangent ``seed``."""
         self._walk = _Walk(self.value_id(output), seed.data if isinstance(seed, Tensor) else seed)
 
-    def arrived(self, node: Node, g: Any) -> None:
-        """The total cotangent ``g`` of a node's output (a list for several outputs) is complete."""
+    def arrived(self, end: Node | Tensor, g: Any) -> None:
+        """The total cotangent ``g`` of a leaf or of a node's output (a list for several outputs) is complete."""
         walk = self._walk
         if walk is None:
             return
-        if node.leaf is not None:
-            leaf = self.value_id(node.leaf)
+        if isinstance(end, Tensor):
+            leaf = self.value_id(end)
             walk.arrived[leaf] = walk.gradients[leaf] = np.array(_data(g))
-        elif node in self._nodes:
-            outputs = self._applied[self._nodes[node]].outputs
+        elif end in self._nodes:
+            outputs = self._applied[self._nodes[end]].outputs
             for value, part in zip(outputs, g if isinstance(g, list) else [g], strict=True):
                 if part is not None:
                     walk.arrived[value] = np.array(_data(part))

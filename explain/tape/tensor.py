@@ -1,17 +1,36 @@
-"""The tensor and the one way an operation is applied to tensors."""
+"""The tensor: numpy values with PyTorch's autograd state. Its operators and methods are put on by ``operators.equip``."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+import warnings
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from explain.ops.base import ATTRIBUTES, METHODS, NO_OPTIONS, REGISTRY, Op, resolve
 from explain.tape import dtypes
-from explain.tape.dtypes import BY_NUMPY, FLOAT32
-from explain.tape.modes import state
-from explain.tape.node import Node, Version, accumulating, next_sequence
+from explain.tape.dtypes import BY_NUMPY
+from explain.tape.node import Node, Version
+
+if TYPE_CHECKING:
+    from explain.tape.views import View
+
+GRAD_DTYPE = (
+    "attempting to assign a gradient with dtype '{}' to a tensor with grad_dtype '{}'. The gradient must match the tensor's "
+    "grad_dtype (defaults to the tensor's dtype). You can set the tensor's grad_dtype attribute with a specific dtype, or "
+    "None to allow any dtype. Set grad_dtype with caution. Diverging the dtypes of a tensor and its gradient may break "
+    "downstream systems that assume they match."
+)
+NOT_A_LEAF = (
+    "you can only change requires_grad flags of leaf variables. If you want to use a computed variable in a subgraph that "
+    "doesn't require differentiation use var_no_grad = var.detach()."
+)
+NO_GRAD_HERE = (
+    "The .grad attribute of a Tensor that is not a leaf Tensor is being accessed. Its .grad attribute won't be populated "
+    "during autograd.backward(). If you indeed want the .grad field to be populated for a non-leaf Tensor, use "
+    ".retain_grad() on the non-leaf Tensor. If you access the non-leaf Tensor by mistake, make sure you access the leaf "
+    "Tensor instead. See github.com/pytorch/pytorch/pull/30531 for more information."
+)
 
 
 class Size(tuple[int, ...]):
@@ -28,36 +47,34 @@ class Size(tuple[int, ...]):
 class Tensor:
     """A numpy array (a numpy scalar for fresh 0-d results) with PyTorch's autograd state.
 
-    ``data``: the values. ``requires_grad``: whether gradients flow to it. ``grad``: the accumulated gradient of a leaf.
-    ``node`` and ``slot``: the graph node it came from, and which of its outputs it is; node is None for leaves.
+    ``data``: the values. ``tracked``: whether gradients flow to it, which users read and set as ``requires_grad``.
+    ``gradient``: the accumulated gradient of a leaf, for users ``grad``. ``node`` and ``slot``: the graph node it came
+    from, and which of its outputs it is; node is None for leaves. ``memory``: the count of writes
+    that it shares with everything in the same memory, None as long as there was no write and nothing is shared.
+    ``base``: for a view, of what and how.
     """
 
-    __slots__ = ("__weakref__", "data", "grad", "node", "requires_grad", "slot", "version")
+    __slots__ = ("__weakref__", "base", "data", "gradient", "memory", "node", "slot", "tracked")
 
     data: Any
-    requires_grad: bool
-    grad: Tensor | None
+    tracked: bool
+    gradient: Tensor | None
     node: Node | None
     slot: int
-    version: Version
+    memory: Version | None
+    base: View | None
     __array_ufunc__ = None  # numpy scalars and arrays on the left leave the operation to the tensor
 
     def __init__(self, data: Any, requires_grad: bool = False) -> None:
         if requires_grad and data.dtype.kind != "f":
             raise RuntimeError("Only Tensors of floating point and complex dtype can require gradients")
         self.data = data
-        self.requires_grad = requires_grad
-        self.grad = None
+        self.tracked = requires_grad
+        self.gradient = None
         self.node = None
         self.slot = 0
-        self.version = Version()
-
-    @classmethod
-    def view_of(cls, data: Any, version: Version) -> Tensor:
-        """A tensor without graph that shares its version counter with another."""
-        tensor = cls(data)
-        tensor.version = version
-        return tensor
+        self.memory = None
+        self.base = None
 
     # what it is
 
@@ -79,16 +96,27 @@ class Tensor:
     @property
     def is_leaf(self) -> bool:
         """Made by the user (or detached), not by an operation that gradients flow through."""
-        return self.node is None or self.node.leaf is not None
+        return self.node is None
 
     @property
     def grad_fn(self) -> Node | None:
         """The backward node, None for leaves."""
-        return None if self.is_leaf else self.node
+        return self.node
+
+    @property
+    def version(self) -> Version:
+        """The count of writes to this tensor's memory, shared by all that lies there."""
+        if self.memory is None:
+            self.memory = Version()
+        return self.memory
 
     @property
     def _version(self) -> int:
-        return self.version.count
+        return 0 if self.memory is None else self.memory.count
+
+    @property
+    def _base(self) -> Tensor | None:
+        return self.base and self.base.root
 
     def size(self, dim: int | None = None) -> Any:
         """The shape, or the size of one axis."""
@@ -102,6 +130,12 @@ class Tensor:
         """The number of entries."""
         return self.data.size
 
+    def is_floating_point(self) -> bool:
+        """Only such tensors can require gradients."""
+        return self.data.dtype.kind == "f"
+
+    # out of the tape
+
     def item(self) -> Any:
         """The only entry as a Python number. Raises torch's RuntimeError if there are more or none."""
         if self.data.size != 1:
@@ -114,17 +148,27 @@ class Tensor:
 
     def numpy(self) -> np.ndarray:
         """The entries as an array that shares memory. Raises torch's RuntimeError if a gradient is required."""
-        if self.requires_grad:
-            raise RuntimeError(
-                "Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy() instead."
-            )
-        return np.asarray(self.data)
+        if self.tracked:
+            raise RuntimeError("Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy() instead.")
+        alias(self)
+        return self.data
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        array = self.numpy()
+        return np.array(array, dtype, copy=copy) if dtype is not None or copy else array
 
     def __repr__(self) -> str:
         from explain.tape.printing import tensor_repr  # only whoever prints pays for it
 
-        grad_fn = self.grad_fn
-        return tensor_repr(self.data, grad_fn=grad_fn and grad_fn.name(), requires_grad=self.requires_grad)
+        name = self.node.name() if self.node is not None else None
+        return tensor_repr(self.data, grad_fn=name and name.rpartition("::")[2], requires_grad=self.tracked)
+
+    def __format__(self, spec: str) -> str:
+        if self.data.ndim == 0:
+            return format(self.data.item(), spec)
+        if spec:
+            raise TypeError("unsupported format string passed to Tensor.__format__")
+        return repr(self)
 
     def __len__(self) -> int:
         if self.data.ndim == 0:
@@ -137,313 +181,105 @@ class Tensor:
             raise RuntimeError(f"Boolean value of Tensor with {amount} is ambiguous")
         return bool(self.data.item())
 
+    def _number(self) -> Any:
+        if self.data.size != 1:
+            raise ValueError("only one element tensors can be converted to Python scalars")
+        return self.data.item()
+
+    def __float__(self) -> float:
+        return float(self._number())
+
+    def __int__(self) -> int:
+        return int(self._number())
+
+    def __index__(self) -> int:
+        if self.data.dtype.kind == "f" or self.data.size != 1:
+            raise TypeError("only integer tensors of a single element can be converted to an index")
+        return int(self.data.item())
+
+    def __iter__(self) -> Iterator[Tensor]:
+        if self.data.ndim == 0:
+            raise TypeError("iteration over a 0-d tensor")
+        return iter([self[k] for k in range(len(self))])  # type: ignore[index]
+
+    def __contains__(self, element: Any) -> bool:
+        return bool((self.data == (element.data if isinstance(element, Tensor) else element)).any())
+
     __hash__ = object.__hash__
 
     # autograd
+
+    @property
+    def requires_grad(self) -> bool:
+        """Whether gradients flow to this tensor. Setting raises torch's RuntimeErrors for integers and for results."""
+        return self.tracked
+
+    @requires_grad.setter
+    def requires_grad(self, wanted: bool) -> None:
+        if wanted and self.data.dtype.kind != "f":
+            raise RuntimeError("only Tensors of floating point and complex dtype can require gradients")
+        if not wanted and self.node is not None:
+            raise RuntimeError(NOT_A_LEAF)
+        self.tracked = bool(wanted)
 
     def requires_grad_(self, requires_grad: bool = True) -> Tensor:
         """Ask for gradients of a leaf, or no longer. Raises torch's RuntimeErrors for integers and for results."""
         if requires_grad and self.data.dtype.kind != "f":
             raise RuntimeError("only Tensors of floating point dtype can require gradients")
-        if not requires_grad and not self.is_leaf:
-            raise RuntimeError(
-                "you can only change requires_grad flags of leaf variables. If you want to use a computed variable in a "
-                "subgraph that doesn't require differentiation use var_no_grad = var.detach()."
-            )
-        self.requires_grad = requires_grad or self.requires_grad and not self.is_leaf
+        self.requires_grad = requires_grad
         return self
 
-    def gradient_node(self) -> Node:
-        """The node that gradients of this tensor are sent to."""
-        if self.node is None:
-            self.node = accumulating(self)
-        return self.node
+    @property
+    def grad(self) -> Tensor | None:
+        """The accumulated gradient of a leaf, else None. Setting raises torch's errors for what is no gradient of it."""
+        if self.node is not None and self.gradient is None:
+            warnings.warn(NO_GRAD_HERE, UserWarning, stacklevel=2)
+        return self.gradient
+
+    @grad.setter
+    def grad(self, gradient: Tensor | None) -> None:
+        if gradient is None:
+            self.gradient = None
+            return
+        if not isinstance(gradient, Tensor):
+            kind = type(gradient).__name__
+            raise TypeError(f"assigned grad expected to be a Tensor or None but got grad of type {kind}")
+        if gradient.data.dtype != self.data.dtype:
+            given, own = BY_NUMPY[gradient.data.dtype], BY_NUMPY[self.data.dtype]
+            raise RuntimeError(GRAD_DTYPE.format(given.c_name, own.legacy))
+        if gradient.data.shape != self.data.shape:
+            raise RuntimeError(
+                f"attempting to assign a gradient of size '{list(gradient.data.shape)}' to a tensor of size "
+                f"'{list(self.data.shape)}'. Please ensure that the gradient and the tensor are the same size"
+            )
+        self.gradient = gradient
+
+    def gradient_node(self) -> Node | Tensor:
+        """Where cotangents of this tensor are sent: the node that made it, the tensor itself if it is a leaf."""
+        return self if self.node is None else self.node
 
     def detach(self) -> Tensor:
         """The same values (shared memory and version) without a graph."""
-        return Tensor.view_of(self.data, self.version)
-
-    def backward(
-        self, gradient: Tensor | None = None, retain_graph: bool | None = None, create_graph: bool = False
-    ) -> None:
-        """Accumulate d self / d leaf, times ``gradient``, in every leaf's ``.grad``. Raises torch's RuntimeErrors."""
-        from explain.tape.engine import backward, seed_for
-
-        seed = gradient if create_graph and gradient is not None else seed_for(self, gradient)
-        retain = create_graph if retain_graph is None else retain_graph
-        if state.recorder is not None:
-            state.recorder.backward_begins(self, seed)
-        backward([(self, seed)], retain_graph=retain, create_graph=create_graph)
-        if state.recorder is not None:
-            state.recorder.backward_ends()
-
-    # writing in place
-
-    def write(self, values: Any) -> None:
-        """Overwrite the entries and count a version; the graph is not told."""
-        if isinstance(self.data, np.ndarray):
-            self.data[...] = values
-        else:
-            self.data = self.data.dtype.type(values)
-        self.version.count += 1
-
-    def _replace(self, op: Op, *others: Any) -> Tensor:
-        """In place: ``self`` becomes the result of the op. Raises torch's RuntimeErrors for leaves and shapes."""
-        if self.requires_grad and state.grad_enabled and self.is_leaf:
-            raise RuntimeError("a leaf Variable that requires grad is being used in an in-place operation.")
-        result = apply(op, (self, *others))
-        if result.data.shape != self.data.shape:
-            raise RuntimeError(
-                f"output with shape {list(self.data.shape)} doesn't match the broadcast shape {list(result.data.shape)}"
-            )
-        if BY_NUMPY[result.data.dtype].kind > BY_NUMPY[self.data.dtype].kind:
-            raise RuntimeError(
-                f"result type {BY_NUMPY[result.data.dtype].legacy} can't be cast to the desired output type "
-                f"{BY_NUMPY[self.data.dtype].legacy}"
-            )
-        self.write(result.data)
-        if result.requires_grad:
-            self.requires_grad, self.node, self.slot = True, result.node, result.slot
-        return self
-
-    def __getitem__(self, index: Any) -> Tensor:
-        return call(METHODS, "__getitem__", self, index)
-
-    def __getattr__(self, name: str) -> Any:
-        if name in ATTRIBUTES:
-            op = ATTRIBUTES[name]
-            return apply(op, *op.bind(self))
-        raise AttributeError(f"'Tensor' object has no attribute '{name}'")
+        alias(self)
+        tensor = wrap(self.data)
+        tensor.memory = self.version
+        return tensor
 
 
 def wrap(data: Any, node: Node | None = None, slot: int = 0) -> Tensor:
     """A tensor around fresh values; with a node it is that node's output and requires a gradient."""
     out = Tensor.__new__(Tensor)
     out.data = data
-    out.grad = None
+    out.gradient = None
     out.slot = slot
-    out.version = Version()
+    out.memory = None
+    out.base = None
     out.node = node
-    out.requires_grad = node is not None
+    out.tracked = node is not None
     return out
 
 
-_constants: dict[tuple[Any, np.dtype], Any] = {}
-
-
-def constant(value: Any, dtype: np.dtype) -> Any:
-    """A Python number as a numpy scalar of the dtype; nonzero ones are kept."""
-    try:
-        return _constants[value, dtype]
-    except KeyError:
-        found = np.array(value).astype(dtype)[()]
-        if value and value == value and len(_constants) < 4096:  # 0.0 and -0.0 are equal as keys; nan never is
-            _constants[value, dtype] = found
-        return found
-
-
-def apply(op: Op, ins: tuple[Any, ...], options: dict[str, Any] = NO_OPTIONS) -> Any:
-    """Run an op on tensors (and Python numbers): forward at once, a graph node if somebody may differentiate it.
-
-    Returns a Tensor, or a tuple of them for ops with several outputs. Raises what torch raises.
-    """
-    arrays = [t.data if isinstance(t, Tensor) else t for t in ins]
-    promotion = op.promotion
-    if promotion != "keep":
-        if promotion == "match":
-            _match(op, arrays)
-        elif promotion == "common_tail":
-            arrays[1:] = _promote(ins[1:], arrays[1:], False)
-        elif len(ins) == 1 or (
-            arrays[0].dtype is not arrays[1].dtype if isinstance(ins[0], Tensor) and isinstance(ins[1], Tensor) else True
-        ):
-            arrays = _promote(ins, arrays, promotion == "float")
-        elif promotion == "float" and arrays[0].dtype.kind != "f":
-            arrays = _promote(ins, arrays, True)
-    try:
-        y = op.forward(*arrays, **options)
-    except (ValueError, IndexError):
-        shapes = tuple(np.shape(a) for a in arrays)
-        error = op.shape_error(shapes, options)
-        if error is None:
-            raise
-        raise error from None
-
-    node = None
-    if state.grad_enabled and op.differentiable:
-        parents = tuple([t.gradient_node() if isinstance(t, Tensor) and t.requires_grad else None for t in ins])
-        if any(parents):
-            node = _node(op, ins, arrays, options, parents)
-    if op.outputs == 1:
-        out: Any = wrap(y, node if y.dtype.kind == "f" else None)
-        outs = (out,)
-    else:
-        outs = out = tuple([wrap(part, node if part.dtype.kind == "f" else None, k) for k, part in enumerate(y)])
-    if node is not None:
-        node.out_metas = tuple([(t.data.shape, t.data.dtype) for t in outs])
-        if "y" in op.saves(tuple([p is not None for p in node.parents])):
-            version = outs[0].version
-            node.result = (tuple([t.data for t in outs]), version, version.count)
-            if node.saved is None:
-                node.saved = (None,) * len(ins)
-                node.versions = (0,) * len(ins)
-    recorder = state.recorder
-    if recorder is not None:
-        recorder.applied(op, ins, arrays, options, outs, node)
-    return out
-
-
-def _node(op: Op, ins: tuple[Any, ...], arrays: list[Any], options: dict[str, Any], parents: tuple[Any, ...]) -> Node:
-    node = Node.__new__(Node)
-    node.op = op
-    node.options = options
-    node.leaf = None
-    node.result = None
-    node.parents = parents
-    node.sequence = next_sequence()
-    slots = tuple([t.slot if isinstance(t, Tensor) else 0 for t in ins])
-    node.slots = slots if any(slots) else None
-    node.metas = tuple([(t.data.shape, t.data.dtype) if isinstance(t, Tensor) else None for t in ins])
-    names = op.saves(tuple([p is not None for p in parents]))
-    if names - {"y"}:
-        own = op.tensor_names
-        node.saved = tuple(
-            [
-                (t if isinstance(t, Tensor) else a) if (own[k] if k < len(own) else "*") in names else None
-                for k, (t, a) in enumerate(zip(ins, arrays, strict=True))
-            ]
-        )
-        node.versions = tuple([t.version.count if isinstance(t, Tensor) else 0 for t in ins])
-    else:
-        node.saved = None
-        node.versions = ()
-    return node
-
-
-def _promote(ins: tuple[Any, ...], arrays: list[Any], to_float: bool) -> list[Any]:
-    if len(ins) == 2:  # the common case: a float tensor and a number
-        for tensor, number in ((0, 1), (1, 0)):
-            if isinstance(ins[tensor], Tensor) and type(ins[number]) in (int, float) and arrays[tensor].dtype.kind == "f":
-                dtype = arrays[tensor].dtype
-                converted = list(arrays)
-                converted[number] = constant(ins[number], dtype)
-                return converted
-    operands = []
-    for t, array in zip(ins, arrays, strict=True):
-        if isinstance(t, Tensor):
-            operands.append((array.dtype, 2 if array.ndim else 1))
-        else:
-            operands.append((dtypes.of_number(t), 0))
-    dtype = dtypes.result_type(operands)
-    if to_float and dtype.kind != "f":
-        dtype = FLOAT32
-    return [
-        a if isinstance(t, Tensor) and a.dtype is dtype else a.astype(dtype) if isinstance(t, Tensor) else constant(a, dtype)
-        for t, a in zip(ins, arrays, strict=True)
-    ]
-
-
-def _match(op: Op, arrays: list[Any]) -> None:
-    first = arrays[0].dtype
-    for array in arrays[1:]:
-        if array.dtype != first:
-            a, b = BY_NUMPY[first], BY_NUMPY[array.dtype]
-            if op.name == "dot":
-                raise RuntimeError(
-                    f"dot : expected both vectors to have same dtype, but found {a.legacy} and {b.legacy}"
-                )
-            raise RuntimeError(
-                f"expected m1 and m2 to have the same dtype, but got: {_c_name(a)} != {_c_name(b)}"
-            )
-
-
-def _c_name(dtype: dtypes.DType) -> str:
-    return {"Bool": "bool", "Byte": "unsigned char", "Char": "signed char", "Short": "short", "Int": "int", "Long": "long long",
-            "Half": "c10::Half", "Float": "float", "Double": "double"}[dtype.legacy]  # fmt: skip
-
-
-def call(table: dict[str, tuple[Op, ...]], name: str, *args: Any, **kwargs: Any) -> Any:
-    """Call torch's function or method of this name: finds the op that takes the arguments and applies it."""
-    op, ins, options = resolve(table, name, *args, **kwargs)
-    return apply(op, ins, options)
-
-
-class TapedNamespace:
-    """``xp`` over tensors: the same names as over arrays, every call recorded in the graph."""
-
-    def __getattr__(self, name: str) -> Callable[..., Any]:
-        try:
-            op = REGISTRY[name]
-        except KeyError:
-            raise AttributeError(f"no op is called {name!r}") from None
-
-        def taped(*ins: Any, **options: Any) -> Any:
-            return apply(op, tuple(wrap(t) if isinstance(t, np.ndarray | np.generic) else t for t in ins), options)
-
-        setattr(self, name, taped)
-        return taped
-
-
-TAPED = TapedNamespace()
-
-_OPERATORS = {
-    "+": "add", "-": "sub", "*": "mul", "/": "truediv", "**": "pow", "@": "matmul", "==": "eq", "!=": "ne", "<": "lt",
-    "<=": "le", ">": "gt", ">=": "ge",
-}  # fmt: skip
-_COMPARISONS = ("==", "!=", "<", "<=", ">", ">=")
-
-
-def equip() -> None:
-    """Give Tensor its operators and methods, from what the ops declare. Called once, when the op library is complete."""
-    for op in REGISTRY.values():
-        if op.operator in _OPERATORS:
-            name = _OPERATORS[op.operator]
-            setattr(Tensor, f"__{name}__", _binary(op, op.operator))
-            if op.operator not in _COMPARISONS:
-                setattr(Tensor, f"__r{name}__", _reflected(op, op.operator))
-        elif op.operator == "neg":
-            setattr(Tensor, "__neg__", lambda self, op=op: apply(op, (self,)))  # noqa: B010
-    for name, ops in METHODS.items():
-        if name not in Tensor.__dict__:
-            setattr(Tensor, name, _method(name))
-        for op in ops:
-            if op.broadcasts and op.differentiable:
-                setattr(Tensor, name + "_", lambda self, *others, op=op: self._replace(op, *others))
-    Tensor.zero_ = lambda self: self._replace(REGISTRY["mul"], 0)  # type: ignore[attr-defined]
-
-
-def _operand(value: Any) -> bool:
-    return isinstance(value, Tensor | int | float | np.generic)
-
-
-def _binary(op: Op, sign: str) -> Callable[[Tensor, Any], Any]:
-    def method(self: Tensor, other: Any) -> Any:
-        if not _operand(other):
-            return NotImplemented
-        return apply(op, (self, other if isinstance(other, Tensor) else _plain(other)))
-
-    return method
-
-
-def _reflected(op: Op, sign: str) -> Callable[[Tensor, Any], Any]:
-    def method(self: Tensor, other: Any) -> Any:
-        if not _operand(other):
-            return NotImplemented
-        return apply(op, (_plain(other), self))
-
-    return method
-
-
-def _plain(number: Any) -> Any:
-    return number.item() if isinstance(number, np.generic) else number
-
-
-def _method(name: str) -> Callable[..., Any]:
-    def method(self: Tensor, *args: Any, **kwargs: Any) -> Any:
-        return call(METHODS, name, self, *args, **kwargs)
-
-    method.__name__ = name
-    return method
-
-
-Tensor.__pos__ = lambda self: self  # type: ignore[attr-defined]  # the very same object, as in torch
+def alias(tensor: Tensor) -> None:
+    """Make sure that the values are an array, which others can look into: a fresh 0-d result is a bare numpy scalar."""
+    if tensor.data.__class__ is not np.ndarray:
+        tensor.data = np.asarray(tensor.data)

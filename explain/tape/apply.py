@@ -1,0 +1,177 @@
+"""The one way an operation is applied to tensors: promote, run forward at once, add a node if somebody may want it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from explain.ops.base import NO_OPTIONS, REGISTRY, Op, resolve
+from explain.tape.dtypes import FLOAT32, FLOAT64
+from explain.tape.modes import state
+from explain.tape.node import Node, Version
+from explain.tape.promotion import constant, promoted
+from explain.tape.tensor import Tensor, alias, wrap
+from explain.tape.views import mark_view
+
+BOTH: Any = (((), None), ((), None))  # metas of two operands whose shapes no rule asks for
+FIRST: Any = (((), None), None)  # the second is a Python number
+
+
+def apply(op: Op, ins: tuple[Any, ...], options: dict[str, Any] = NO_OPTIONS) -> Any:
+    """Run an op on tensors (and Python numbers): forward at once, a graph node if somebody may differentiate it.
+
+    Returns a Tensor, or a tuple of them for ops with several outputs. Raises what torch raises.
+    """
+    if op.views:
+        alias(ins[0])
+    arrays = promoted(op, ins)
+    try:
+        y = op.forward(*arrays, **options)
+    except (ValueError, IndexError):
+        error = op.shape_error(tuple([np.shape(a) for a in arrays]), options)
+        if error is None:
+            raise
+        raise error from None
+
+    node = None
+    memory = Version() if op.reads_result else None
+    if state.grad_enabled and op.differentiable:
+        if len(ins) == 1:
+            tracked = ins[0].tracked
+        else:
+            tracked = any([isinstance(t, Tensor) and t.tracked for t in ins])
+        if tracked:
+            node = _node(op, ins, arrays, options, y, memory)
+    if op.outputs == 1:
+        out = _output(y, node if y.dtype.kind == "f" else None, 0, memory)
+        if op.views:
+            mark_view(out, ins[0], op, tuple(arrays[1:]), options)
+        outs: Any = (out,)
+    else:
+        outs = tuple([_output(part, node if part.dtype.kind == "f" else None, k, None) for k, part in enumerate(y)])
+    recorder = state.recorder
+    if recorder is not None:
+        recorder.applied(op, ins, arrays, options, outs, node)
+    return out if op.outputs == 1 else outs
+
+
+def _output(data: Any, node: Node | None, slot: int, memory: Version | None) -> Tensor:
+    out = Tensor.__new__(Tensor)
+    out.data = data
+    out.gradient = out.base = None
+    out.node = node
+    out.slot = slot
+    out.tracked = node is not None
+    out.memory = memory
+    return out
+
+
+def _node(op: Op, ins: tuple[Any, ...], arrays: list[Any], options: dict[str, Any], y: Any, memory: Any) -> Node:
+    if len(ins) == 1:
+        t = ins[0]
+        parents: tuple[Any, ...] = (t.node or t,)
+        needs: tuple[bool, ...] = (True,)
+        slots = (t.slot,) if t.slot else None
+        metas: tuple[Any, ...] = ((t.data.shape, t.data.dtype),)
+    else:
+        parents = tuple([(t.node or t) if isinstance(t, Tensor) and t.tracked else None for t in ins])
+        needs = tuple([p is not None for p in parents])
+        slots = tuple([t.slot if isinstance(t, Tensor) else 0 for t in ins])
+        metas = tuple([(t.data.shape, t.data.dtype) if isinstance(t, Tensor) else None for t in ins])
+    keep, reads_result = op.keeps(needs)
+    saved: Any = () if reads_result else None
+    versions: tuple[int, ...] = ()
+    if keep is not None:
+        saved = tuple(
+            [(t if isinstance(t, Tensor) else a) if kept else None for t, a, kept in zip(ins, arrays, keep, strict=True)]
+        )
+        versions = tuple([t.memory.count if isinstance(t, Tensor) and t.memory else 0 for t in ins])
+    if op.outputs == 1:
+        shape, dtype = y.shape, y.dtype
+    else:
+        shape, dtype = tuple([part.shape for part in y]), tuple([part.dtype for part in y])
+    result = (y, memory, 0) if reads_result else None
+    exact = all([parent is None or t.data.dtype == dtype for parent, t in zip(parents, ins, strict=True)])
+    if exact and len(ins) > 1:
+        exact = not any([isinstance(t, Tensor) and t.data is not a for t, a in zip(ins, arrays, strict=True)]) and (
+            not op.broadcasts or all([p is None or t.data.shape == shape for p, t in zip(parents, ins, strict=True)])
+        )
+    return Node(op, options, parents, needs, slots, metas, saved, versions, result, op.outputs, shape, dtype, exact)
+
+
+def apply_pair(op: Op, a: Tensor, b: Any) -> Tensor:
+    """``apply`` written out for an entrywise op of a tensor with a tensor or a Python number.
+
+    Programs consist of these, so here every microsecond counts: no lists, no loops, no option dictionaries.
+    """
+    left = a.data
+    dtype = left.dtype
+    number = False
+    if isinstance(b, Tensor):
+        right = b.data
+        usual = right.dtype is dtype
+    else:
+        usual = number = b.__class__ is float or b.__class__ is int
+    if not (usual and state.plain and (dtype is FLOAT32 or dtype is FLOAT64)):
+        return apply(op, (a, b))
+    if number:
+        right = constant(b, left)
+    try:
+        y = op.forward(left, right)
+    except ValueError:
+        error = op.shape_error((left.shape, right.shape), NO_OPTIONS)
+        if error is None:
+            raise
+        raise error from None
+
+    node = memory = None
+    to_a = (a.node or a) if a.tracked else None
+    to_b = (b.node or b) if not number and b.tracked else None
+    if (to_a is not None or to_b is not None) and op.differentiable:
+        needs = (to_a is not None, to_b is not None)
+        keep, reads_result = op.keeps(needs)
+        saved: Any = None
+        versions: tuple[int, ...] = ()
+        if keep is not None:
+            saved = (a if keep[0] else None, (right if number else b) if keep[1] else None)
+            versions = (a.memory.count if a.memory else 0, b.memory.count if not number and b.memory else 0)
+        result = None
+        if reads_result:
+            memory = Version()
+            result = (y, memory, 0)
+            saved = saved or ()
+        slots = None
+        if a.slot or (not number and b.slot):
+            slots = (a.slot, 0 if number else b.slot)
+        shape = y.shape
+        exact = number or (left.shape == shape and right.shape == shape)
+        metas = FIRST if number else BOTH
+        node = Node(op, NO_OPTIONS, (to_a, to_b), needs, slots, metas, saved, versions, result, 1, shape, dtype, exact)
+    return _output(y, node, 0, memory)
+
+
+def call(table: dict[str, tuple[Op, ...]], name: str, *args: Any, **kwargs: Any) -> Any:
+    """Call torch's function or method of this name: finds the op that takes the arguments and applies it."""
+    op, ins, options = resolve(table, name, *args, **kwargs)
+    return apply(op, ins, options)
+
+
+class TapedNamespace:
+    """``xp`` over tensors: the same names as over arrays, every call recorded in the graph."""
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        try:
+            op = REGISTRY[name]
+        except KeyError:
+            raise AttributeError(f"no op is called {name!r}") from None
+
+        def taped(*ins: Any, **options: Any) -> Any:
+            return apply(op, tuple([wrap(t) if isinstance(t, np.ndarray | np.generic) else t for t in ins]), options)
+
+        setattr(self, name, taped)
+        return taped
+
+
+TAPED = TapedNamespace()

@@ -1,0 +1,113 @@
+"""``backward`` and ``grad``: where a walk starts, what it is for, and torch's checks before it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from explain.ops.base import REGISTRY
+from explain.tape import engine
+from explain.tape.apply import apply
+from explain.tape.modes import state
+from explain.tape.tensor import Tensor, wrap
+
+UNUSED = (
+    "The differentiated Tensor at index {} appears to not have been used in the graph. Set allow_unused=True if this is the "
+    "desired behavior."
+)
+ONES = {np.float32: np.float32(1), np.float64: np.float64(1)}
+
+
+def backward(
+    tensor: Tensor, gradient: Tensor | None = None, retain_graph: bool | None = None, create_graph: bool = False
+) -> None:
+    """Accumulate d tensor / d leaf, times ``gradient``, in every leaf's ``.grad``. Raises torch's RuntimeErrors."""
+    if gradient is None and tensor.tracked and tensor.data.__class__ in ONES and state.plain:
+        # the usual end of a program: a fresh scalar
+        seed = ONES[tensor.data.__class__]
+        engine.backward(
+            [(tensor, seed)], retain_graph=create_graph if retain_graph is None else retain_graph, create_graph=create_graph
+        )
+        return
+    ((_, seed),) = _roots([tensor], None if gradient is None else _tensors(gradient), create_graph)
+    recorder = state.recorder
+    retain = create_graph if retain_graph is None else retain_graph
+    if recorder is None:
+        engine.backward([(tensor, seed)], retain_graph=retain, create_graph=create_graph)
+        return
+    recorder.backward_begins(tensor, seed)
+    engine.backward([(tensor, seed)], retain_graph=retain, create_graph=create_graph)
+    recorder.backward_ends()
+
+
+def grad(
+    outputs: Tensor | Sequence[Tensor],
+    inputs: Tensor | Sequence[Tensor],
+    grad_outputs: Tensor | Sequence[Tensor | None] | None = None,
+    retain_graph: bool | None = None,
+    create_graph: bool = False,
+    allow_unused: bool = False,
+) -> tuple[Tensor | None, ...]:
+    """The gradients of the outputs' sum, weighted by ``grad_outputs``, by each input; no ``.grad`` changes.
+
+    Like ``torch.autograd.grad``: a tuple with one tensor of the input's shape and dtype per input, None where an input was
+    not used and ``allow_unused`` is set. Raises torch's errors.
+    """
+    ends = _tensors(outputs)
+    starts = _tensors(inputs)
+    if not starts:
+        raise RuntimeError("`inputs` argument to `grad()` cannot be empty.")
+    roots = _roots(ends, None if grad_outputs is None else _tensors(grad_outputs), create_graph)
+    if not all(start.tracked for start in starts):
+        raise RuntimeError("One of the differentiated Tensors does not require grad")
+    wanted: dict[engine.Target, Any] = {(start.gradient_node(), start.slot): None for start in starts}
+    recorder = state.recorder
+    if recorder is not None:
+        recorder.backward_begins(ends[0], roots[0][1])
+    retain = create_graph if retain_graph is None else retain_graph
+    engine.backward(roots, retain_graph=retain, create_graph=create_graph, wanted=wanted)
+    if recorder is not None:
+        recorder.backward_ends()
+    found = []
+    for k, start in enumerate(starts):
+        g = wanted[start.gradient_node(), start.slot]
+        if g is None and not allow_unused:
+            raise RuntimeError(UNUSED.format(k))
+        found.append(g if g is None or isinstance(g, Tensor) else wrap(g))
+    return tuple(found)
+
+
+def _tensors(given: Any) -> list[Any]:
+    return [given] if isinstance(given, Tensor) else list(given)
+
+
+def _roots(ends: list[Tensor], weights: list[Any] | None, create_graph: bool) -> engine.Roots:
+    if weights is None:
+        weights = [None] * len(ends)
+    seeds = [_seed(end, weight, k, create_graph) for k, (end, weight) in enumerate(zip(ends, weights, strict=False))]
+    if len(weights) != len(ends):
+        raise RuntimeError(f"got {len(ends)} tensors and {len(weights)} gradients")
+    for k, end in enumerate(ends):
+        if not end.tracked:
+            raise RuntimeError(f"element {k} of tensors does not require grad and does not have a grad_fn")
+    return list(zip(ends, seeds, strict=True))
+
+
+def _seed(end: Tensor, weight: Tensor | None, k: int, create_graph: bool) -> Any:
+    """The cotangent that a walk starts from: an array, a tensor under ``create_graph``. Raises torch's errors."""
+    data = end.data
+    if weight is None:
+        if data.size != 1 and end.tracked:
+            raise RuntimeError("grad can be implicitly created only for scalar outputs")
+        return data.dtype.type(1) if data.ndim == 0 else np.ones(data.shape, data.dtype)
+    if not isinstance(weight, Tensor):
+        raise TypeError(f"gradients can be either Tensors or None, but got {type(weight).__name__}")
+    if weight.data.shape != data.shape:
+        raise RuntimeError(
+            f"Mismatch in shape: grad_output[{k}] has a shape of {weight.shape} and output[{k}] has a shape of {end.shape}."
+        )
+    if create_graph:
+        return weight if weight.data.dtype == data.dtype else apply(REGISTRY["to"], (weight,), {"dtype": data.dtype})
+    return weight.data if weight.data.dtype is data.dtype else weight.data.astype(data.dtype)

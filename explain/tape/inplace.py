@@ -1,0 +1,193 @@
+"""Writing in place: the values change where they lie, the version counts, and the graph learns who wrote.
+
+A write through a view changes its root: in the graph the root becomes its old self with the written entries replaced
+(torch's ``CopySlices``), and every view becomes a fresh look at it (``AsStridedBackward0``).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from explain.ops.base import METHODS, NO_OPTIONS, REGISTRY, Op, resolve
+from explain.tape.apply import apply
+from explain.tape.dtypes import BY_NUMPY
+from explain.tape.modes import enable_grad, state
+from explain.tape.tensor import Tensor, wrap
+from explain.tape.views import live_views
+
+LEAF = "a leaf Variable that requires grad is being used in an in-place operation."
+NO_GRAD_VIEW = (
+    "A view was created in no_grad mode and is being modified inplace with grad mode enabled. Given that this use case is "
+    "ambiguous and error-prone, it is forbidden. You can clarify your code by moving both the view and the inplace either "
+    "both inside the no_grad block (if you don't want the inplace to be tracked) or both outside (if you want the inplace "
+    "to be tracked)."
+)
+OVERLAP = (
+    "unsupported operation: more than one element of the written-to tensor refers to a single memory location. Please "
+    "clone() the tensor before performing the operation."
+)
+
+
+def write(tensor: Tensor, values: Any) -> None:
+    """Overwrite the entries and count a version; the graph is not told."""
+    if state.recorder is not None:
+        state.recorder.before_write(tensor)
+    if isinstance(tensor.data, np.ndarray):
+        tensor.data[...] = values
+    else:
+        tensor.data = tensor.data.dtype.type(values)
+    tensor.version.count += 1
+
+
+def in_place(tensor: Tensor, op: Op, others: tuple[Any, ...], options: dict[str, Any] = NO_OPTIONS) -> Tensor:
+    """``tensor`` becomes the op's result on it and ``others``. Raises torch's RuntimeErrors for leaves, shapes, dtypes."""
+    refuse(tensor, others)
+    result = apply(op, (tensor, *others), options)
+    own, new = tensor.data, result.data
+    if new.shape != own.shape:
+        if op.name == "fill":
+            raise RuntimeError(_larger(own.shape, new.shape))
+        raise RuntimeError(f"output with shape {list(own.shape)} doesn't match the broadcast shape {list(new.shape)}")
+    if BY_NUMPY[new.dtype].kind > BY_NUMPY[own.dtype].kind:
+        names = (BY_NUMPY[array.dtype].legacy for array in (new, own))
+        raise RuntimeError("result type {} can't be cast to the desired output type {}".format(*names))
+    if tensor.base is None:
+        _rewrite_root(tensor, result)
+    else:
+        _rewrite_part(tensor, np.arange(own.size).reshape(own.shape), result, False)
+    return tensor
+
+
+def set_item(tensor: Tensor, index: Any, value: Any) -> None:
+    """``tensor[index] = value``. Raises torch's errors for leaves, indices, values and shapes."""
+    if not isinstance(value, Tensor | int | float | np.generic):
+        kind = BY_NUMPY[tensor.data.dtype].legacy
+        raise TypeError(f"can't assign a {_type_name(value)} to a torch.{kind}Tensor")
+    op, (_, *picked), options = resolve(METHODS, "__getitem__", tensor, index)
+    arrays = [p.data if isinstance(p, Tensor) else p for p in picked]
+    own = tensor.data
+    positions = np.asarray(op.forward(np.arange(own.size).reshape(own.shape), *arrays, **options))
+    refuse(tensor, (value,), part=not arrays)
+    if not isinstance(value, Tensor):
+        value = wrap(np.full((), value, own.dtype)[()])
+    value = _fit(value, positions.shape, own.dtype, bool(arrays))
+    _rewrite_part(tensor, positions, value, bool(arrays))
+
+
+def _fit(value: Tensor, shape: tuple[int, ...], dtype: np.dtype, indexed: bool) -> Tensor:
+    given = value.data.shape
+    while len(given) > len(shape) and given[0] == 1:
+        given = given[1:]
+    if given != value.data.shape:
+        value = apply(REGISTRY["reshape"], (value,), {"shape": given})
+    if indexed and np.broadcast_shapes(given, shape) != shape if _broadcastable(given, shape) else indexed:
+        raise RuntimeError(
+            f"shape mismatch: value tensor of shape {list(value.data.shape)} cannot be broadcast to indexing result of shape "
+            f"{list(shape)}"
+        )
+    if len(given) > len(shape):
+        raise RuntimeError(_larger(shape, given))
+    if given != shape:
+        value = apply(REGISTRY["expand"], (value,), {"shape": shape})
+    return value if value.data.dtype == dtype else apply(REGISTRY["to"], (value,), {"dtype": dtype})
+
+
+def _broadcastable(a: tuple[int, ...], b: tuple[int, ...]) -> bool:
+    return all(p == q or 1 in (p, q) for p, q in zip(reversed(a), reversed(b), strict=False))
+
+
+def _larger(own: tuple[int, ...], given: tuple[int, ...]) -> str:
+    return (
+        f"expand(torch.FloatTensor{{{list(given)}}}, size={list(own)}): the number of sizes provided ({len(own)}) must be "
+        f"greater or equal to the number of dimensions in the tensor ({len(given)})"
+    )
+
+
+def _type_name(value: Any) -> str:
+    return f"numpy.{type(value).__name__}" if isinstance(value, np.ndarray) else type(value).__name__
+
+
+def refuse(tensor: Tensor, others: tuple[Any, ...], part: bool = False) -> None:
+    """Raise torch's error if ``tensor`` (or, with ``part``, a view of it) must not be written to now."""
+    tracked = tensor.tracked or any([isinstance(t, Tensor) and t.tracked for t in others])
+    if tracked and state.grad_enabled:
+        base = tensor.base
+        if base is not None and base.under_no_grad:
+            raise RuntimeError(NO_GRAD_VIEW)
+        if tensor.tracked and (tensor if base is None else base.root).node is None:
+            raise RuntimeError(LEAF if base is None and not part else LEAF.replace("a leaf", "a view of a leaf"))
+    if isinstance(tensor.data, np.ndarray):
+        for size, stride in zip(tensor.data.shape, tensor.data.strides, strict=True):
+            if size > 1 and stride == 0:
+                raise RuntimeError(OVERLAP)
+
+
+def _rewrite_root(tensor: Tensor, result: Tensor) -> None:
+    node, old = result.node, tensor.data
+    if node is not None and node.saved and node.saved[0] is tensor:
+        # the rule reads what stood here before, so that is what it gets
+        node.saved = (_past(tensor), *node.saved[1:])
+    write(tensor, result.data)
+    if node is not None:
+        tensor.node, tensor.slot, tensor.tracked = node, result.slot, True
+        if node.result is not None:
+            node.result = (tensor.data, tensor.version, tensor.version.count)
+        if old.dtype != result.data.dtype:
+            node.shape, node.dtype = old.shape, old.dtype
+    if state.recorder is not None:
+        state.recorder.replaced(tensor, result)
+    _look_again(tensor)
+
+
+def _past(tensor: Tensor) -> Tensor:
+    before = wrap(tensor.data.copy(), tensor.node, tensor.slot)
+    before.tracked = tensor.tracked
+    return before
+
+
+def _rewrite_part(tensor: Tensor, positions: np.ndarray, value: Tensor, indexed: bool) -> None:
+    """Write ``value`` to the entries of ``tensor`` at ``positions``, which count row by row; the graph is told."""
+    root = tensor
+    node = value.node
+    if node is not None and node.saved and node.saved[0] is tensor:
+        node.saved = (_past(tensor), *node.saved[1:])
+    if tensor.base is not None:
+        root = tensor.base.root
+        positions = tensor.base.positions().reshape(-1)[positions]
+    if state.recorder is not None or (state.grad_enabled and (root.tracked or value.tracked)):
+        options = {"positions": positions, "indexed": indexed and root is tensor}
+        result = apply(REGISTRY["written"], (root, value), options)
+        if result.node is not None:
+            root.node, root.slot, root.tracked = result.node, 0, True
+        if state.recorder is not None:
+            state.recorder.before_write(root)
+            state.recorder.replaced(root, result)
+    elif state.recorder is not None:
+        state.recorder.before_write(root)
+    if isinstance(root.data, np.ndarray):
+        _put(root.data, positions, value.data)
+    else:
+        root.data = root.data.dtype.type(value.data)
+    root.version.count += 1
+    _look_again(root)
+
+
+def _put(array: np.ndarray, positions: np.ndarray, values: Any) -> None:
+    array[np.unravel_index(positions, array.shape) if array.ndim else ...] = values
+
+
+def _look_again(root: Tensor) -> None:
+    """Give every view of ``root`` a new node, as torch does when it next looks at one."""
+    if not (root.tracked or state.recorder is not None):
+        return
+    for view in live_views(root):
+        base = view.base
+        if base is None or base.root is not root:
+            continue
+        with enable_grad():
+            fresh = apply(REGISTRY["as_strided"], (root,), {"positions": base.positions()})
+        view.node, view.slot, view.tracked = fresh.node, 0, fresh.tracked
+        if state.recorder is not None:
+            state.recorder.replaced(view, fresh)

@@ -1,0 +1,125 @@
+"""Tensor's operators and methods, made from what the ops declare."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from explain.ops.base import ATTRIBUTES, METHODS, REGISTRY, Op, resolve
+from explain.tape.apply import apply, apply_pair
+from explain.tape.autograd import backward
+from explain.tape.inplace import in_place, set_item
+from explain.tape.tensor import Tensor
+
+_BINARY = {"+": "add", "-": "sub", "*": "mul", "/": "truediv", "**": "pow", "@": "matmul", "&": "and"}
+_COMPARISONS = {"==": "eq", "!=": "ne", "<": "lt", "<=": "le", ">": "gt", ">=": "ge"}
+_SPELLED = {"**": "** or pow()"}  # how Python names the operator in its message
+
+
+def equip() -> None:
+    """Give Tensor its operators and methods. Called once, when the op library is complete."""
+    for op in REGISTRY.values():
+        if op.operator in _BINARY:
+            name = _BINARY[op.operator]
+            _put(f"__{name}__", _operator(op))
+            _put(f"__r{name}__", _reflected(op))
+            if op.broadcasts and op.differentiable:
+                _put(f"__i{name}__", _in_place_operator(op))
+        elif op.operator in _COMPARISONS:
+            _put(f"__{_COMPARISONS[op.operator]}__", _operator(op))
+        elif op.operator:
+            _put(f"__{op.operator}__", _unary(op))
+    for name in METHODS:
+        if name not in Tensor.__dict__:
+            _put(name, _method(name))
+        if all(op.broadcasts and op.differentiable for op in METHODS[name]):
+            _put(name + "_", _in_place_method(name))
+    for name, op in ATTRIBUTES.items():
+        setattr(Tensor, name, property(_unary(op)))
+    _put("__setitem__", set_item)
+    _put("backward", backward)
+    _put("__pos__", lambda self: self)  # the very same object, as in torch
+
+
+def _put(name: str, function: Callable[..., Any]) -> None:
+    function.__name__ = name
+    function.__qualname__ = f"Tensor.{name}"
+    setattr(Tensor, name, function)
+
+
+def _plain(value: Any) -> Any:
+    """An operand as apply takes it: a tensor or a Python number; None for what tensors do not compute with."""
+    if isinstance(value, Tensor | int | float):
+        return value
+    return value.item() if isinstance(value, np.generic) else None
+
+
+def _operator(op: Op) -> Callable[[Tensor, Any], Any]:
+    pairs = op.broadcasts
+
+    def method(self: Tensor, other: Any) -> Any:
+        if pairs and (other.__class__ is float or other.__class__ is int or isinstance(other, Tensor)):
+            return apply_pair(op, self, other)
+        operand = _operand(self, other, op)
+        return operand if operand is NotImplemented else apply(op, (self, operand))
+
+    return method
+
+
+def _operand(self: Tensor, other: Any, op: Op) -> Any:
+    operand = _plain(other)
+    if operand is None and isinstance(other, np.ndarray):
+        if self.tracked:
+            self.numpy()  # raises, as torch does
+        operand = Tensor(other.astype(other.dtype))
+    if operand is None or (not op.broadcasts and not isinstance(operand, Tensor)):
+        return NotImplemented
+    return operand
+
+
+def _reflected(op: Op) -> Callable[[Tensor, Any], Any]:
+    def method(self: Tensor, other: Any) -> Any:
+        if not op.broadcasts or isinstance(other, np.ndarray):
+            return NotImplemented
+        operand = _plain(other)
+        return NotImplemented if operand is None else apply(op, (operand, self))
+
+    return method
+
+
+def _in_place_operator(op: Op) -> Callable[[Tensor, Any], Any]:
+    def method(self: Tensor, other: Any) -> Any:
+        operand = _plain(other)
+        return NotImplemented if operand is None else in_place(self, op, (operand,))
+
+    return method
+
+
+def _unary(op: Op) -> Callable[[Tensor], Any]:
+    def method(self: Tensor) -> Any:
+        return apply(op, (self,))
+
+    return method
+
+
+def _method(name: str) -> Callable[..., Any]:
+    ops = METHODS[name]
+    plain = ops[0] if len(ops) == 1 and ops[0].plain_binding else None
+
+    def method(self: Tensor, *args: Any, **kwargs: Any) -> Any:
+        if plain is not None and not args and not kwargs:
+            return apply(plain, (self,))
+        op, ins, options = resolve(METHODS, name, self, *args, **kwargs)
+        return apply(op, tuple([t.item() if isinstance(t, np.generic) else t for t in ins]), options)
+
+    return method
+
+
+def _in_place_method(name: str) -> Callable[..., Any]:
+    def method(self: Tensor, *args: Any, **kwargs: Any) -> Any:
+        op, (tensor, *others), options = resolve(METHODS, name, self, *args, **kwargs)
+        return in_place(tensor, op, tuple(others), options)
+
+    return method

@@ -1,0 +1,63 @@
+"""Views: tensors that look into another tensor's memory, and which of its entries they see."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+from weakref import ref
+
+import numpy as np
+
+from explain.ops.base import Op
+from explain.tape.modes import state
+from explain.tape.tensor import Tensor
+
+FEW = 16  # below so many views dead ones are not looked for
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class View:
+    """How a tensor came out of ``root``'s memory: ``op`` applied to the view ``before`` (None: to the root itself)."""
+
+    root: Tensor
+    before: View | None
+    op: Op
+    arrays: tuple[Any, ...]
+    options: dict[str, Any]
+    under_no_grad: bool
+
+    def positions(self) -> np.ndarray:
+        """For every entry of the view its position in the root, counted row by row; in the view's shape."""
+        steps = []
+        view: View | None = self
+        while view is not None:
+            steps.append(view)
+            view = view.before
+        root = self.root.data
+        found = np.arange(root.size).reshape(root.shape)
+        for step in reversed(steps):
+            found = step.op.forward(found, *step.arrays, **step.options)
+        return np.asarray(found)
+
+
+def mark_view(out: Tensor, source: Tensor, op: Op, arrays: tuple[Any, ...], options: dict[str, Any]) -> None:
+    """Make ``out``, made from ``source`` by ``op``, share its version if it shares its memory."""
+    owner = source.data.base
+    if out.data.base is not (source.data if owner is None else owner):
+        return
+    root = source if source.base is None else source.base.root
+    out.memory = version = source.version
+    out.base = View(root, source.base, op, arrays, options, not state.grad_enabled)
+    if version.views is None:
+        version.views = [ref(out)]
+    else:
+        version.views.append(ref(out))
+        if len(version.views) > version.limit:
+            version.views = [view for view in version.views if view() is not None]
+            version.limit = max(FEW, 2 * len(version.views))
+
+
+def live_views(tensor: Tensor) -> list[Tensor]:
+    """The views that still exist in the memory of ``tensor``."""
+    found = [view() for view in (tensor.memory and tensor.memory.views) or ()]
+    return [view for view in found if view is not None]
