@@ -9,15 +9,12 @@ from __future__ import annotations
 import unicodedata
 from dataclasses import dataclass
 
-
 LONGEST_LINE = 100
 
 
 def columns(text: str) -> int:
     """The columns that a text takes on a terminal: wide characters two, combining ones none."""
-    return sum(
-        0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text
-    )
+    return sum(0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text)
 
 
 @dataclass(frozen=True)

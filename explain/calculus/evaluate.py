@@ -168,9 +168,7 @@ class _Evaluation:
         for i, n in e.limits:
             length = self.number(n)
             if self.lengths.get(i, length) != length:
-                self.seen = {
-                    k: v for k, v in self.seen.items() if not k.has(i)
-                }  # the name ran over another axis before
+                self.seen = {k: v for k, v in self.seen.items() if not k.has(i)}  # the name ran over another axis before
             self.lengths[i] = length
             bound.append(i)
         return bound
@@ -214,14 +212,12 @@ class _Evaluation:
     def _reduction(self, e: Reduction) -> Named:
         bound = self._bind(e)
         value, free = self._spread(e.body, bound)
-        over = tuple(range(len(free), value.ndim))
-        return REGISTRY[e.op].forward(value, dim=over), free
+        return REGISTRY[e.op].forward(value, dim=_as_dim(len(free), value.ndim)), free
 
     def _transform(self, e: Transform) -> Named:
         bound = self._bind(e)
         value, free = self._spread(e.body, bound)
-        over = tuple(range(len(free), value.ndim))
-        whole = REGISTRY[e.op].forward(value, dim=over)
+        whole = REGISTRY[e.op].forward(value, dim=_as_dim(len(free), value.ndim))
         return self._at(whole, [*free, *e.positions])
 
     def _entry(self, e: Entry) -> Named:
@@ -241,15 +237,18 @@ class _Evaluation:
         parts = [self.value(S(p)) for p in places]
         axes = _union(parts)
         looked = [
-            np.clip(
-                np.asarray(_aligned(p, own, axes)).astype(np.int64), 0, max(0, n - 1)
-            )  # out of range only under a mask
+            np.clip(np.asarray(_aligned(p, own, axes)).astype(np.int64), 0, max(0, n - 1))  # out of range only under a mask
             for (p, own), n in zip(parts, array.shape, strict=True)
         ]
         if array.size == 0:
             shape = np.broadcast_shapes(*(p.shape for p in looked)) if looked else ()
             return np.zeros(shape), axes
         return array[tuple(looked)], axes
+
+
+def _as_dim(first: int, end: int) -> int | tuple[int, ...]:
+    """The axes from ``first`` on as an op's ``dim``: a number where there is one axis, which every op takes."""
+    return first if end == first + 1 else tuple(range(first, end))
 
 
 def _floats(part: Named) -> Named:

@@ -99,9 +99,7 @@ class MScalar(Tree):
 
     @property
     def binds(self) -> int:  # type: ignore[override]
-        return (
-            SUM if self.e.is_Add else TERM if self.e.is_Mul or (self.e.is_Rational and not self.e.is_Integer) else POWER
-        )
+        return SUM if self.e.is_Add else TERM if self.e.is_Mul or (self.e.is_Rational and not self.e.is_Integer) else POWER
 
     @property
     def shape(self) -> Extent:

@@ -209,9 +209,7 @@ def _small_sizes(nodes: Sequence[Basic], target: Sequence[Bind], shapes: Mapping
 class _Arrays:
     """The shapes that the entries of a formula ask for, and random arrays of those shapes."""
 
-    def __init__(
-        self, e: Expr, target: Sequence[tuple[Index, int]], shapes: Mapping[TensorName, Sequence[Any]]
-    ) -> None:
+    def __init__(self, e: Expr, target: Sequence[tuple[Index, int]], shapes: Mapping[TensorName, Sequence[Any]]) -> None:
         self.known = shapes
         self.lengths: dict[Index, int] = dict(target)
         self.shapes: dict[TensorName, list[int]] = {}

@@ -27,9 +27,7 @@ def solve(
     """Solve ``indices = target`` for bound names. Returns the factors (with brackets for what is left) and the binds."""
     system = _System(list(factors), dict(binds), {i: n for i, n in (*target, *free) if isinstance(i, Index)})
     system.equations = [
-        (e, t)
-        for e, (t, n) in zip(indices, target, strict=True)
-        if e != t and (numeric_size(n) != 1 or e in system.binds)
+        (e, t) for e, (t, n) in zip(indices, target, strict=True) if e != t and (numeric_size(n) != 1 or e in system.binds)
     ]
     while system.step():
         pass

@@ -126,6 +126,14 @@ def is_big(e: Any) -> bool:
     return isinstance(e, Total) or (isinstance(e, Reduction) and e.op in BIG_REDUCTIONS)
 
 
+def is_shifted(body: Expr, i: Index) -> bool:
+    """Whether entries are read at places computed from the index, so that no axis says how far it runs."""
+    for e in walk_preorder(body):
+        if isinstance(e, Entry) and any(p != i and not isinstance(p, Entry) and p.has(i) for p in e.indices):
+            return True
+    return False
+
+
 def chained(body: Expr, bound: Sequence[Index]) -> Expr:
     """The body of a sum with neighbouring entries turned so that a shared index stands last in the first: x_ik W_kj."""
     if not body.is_Mul:

@@ -187,7 +187,15 @@ class Printer:
         """A sum, product, maximum or log of a sum of exponentials."""
         body = order.chained(e.body, e.bound)
         shown = self.text(Call("exp", body)) if sign == "logsumexp" else self.inside(body, BIG)
-        return self.total(sign, self.letters(e.bound), shown), BIG
+        return self.total(sign, [self.bound_index(i, n, body) for i, n in e.limits], shown), BIG
+
+    def bound_index(self, i: Index, n: Expr, body: Expr) -> str:
+        """A bound index; with its range where no axis says it, because entries beside it are read (``x[i + 1]``)."""
+        letter = self.letter(i.name)
+        if not order.is_shifted(body, i):
+            return letter
+        le = self.relations["LessThan"]
+        return f"{self.base} {le} {letter} {le} {self.text(plain_sum([n, S(self.base - 1)]))}"
 
     def transform(self, e: Transform) -> Piece:
         """One entry of what an op makes of entries along axes."""
