@@ -24,6 +24,7 @@ from explain.calculus.symbols import (
     Total,
     Transform,
     Where,
+    plain_sum,
     walk_preorder,
 )
 from explain.render import order
