@@ -104,7 +104,7 @@ class Plain:
         return plain_name(name)
 
     def contribution(self, name: str, via: str, letters: Sequence[str]) -> str:
-        return f"{self.entry(f'bar({name})', letters)} via {plain_name(via)}"
+        return f"{self.entry(f'bar({name})', letters)}|{plain_name(via)}"
 
     def partial(self, above: str, below: str) -> str:
         return f"∂{above}/∂{below}"
