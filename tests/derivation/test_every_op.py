@@ -1,0 +1,62 @@
+"""A page for every op on every sample: derived, checked, rendered in every format, and read back. Generic: a new op is
+found here by itself."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from explain.derivation.build import Request, derive
+from explain.derivation.model import Run
+from explain.ops import REGISTRY, Op, Sample
+from explain.tape.apply import apply
+from explain.tape.record import record
+from explain.tape.tensor import Tensor
+
+CASES = [
+    pytest.param(op, sample, id=f"{op.name}-{k}")
+    for op in REGISTRY.values()
+    for k, sample in enumerate(op.samples)
+    if op.differentiable
+]
+
+
+def drawn(op: Op, sample: Sample) -> list[Any]:
+    stream = np.random.default_rng(8)
+    return [stream.uniform(*op.domain, i) if isinstance(i, tuple) else i for i in sample.inputs]
+
+
+@pytest.mark.parametrize(("op", "sample"), CASES)
+def test_page(op: Op, sample: Sample) -> None:
+    with record() as recorder:
+        ins = []
+        for k, array in enumerate(drawn(op, sample)):
+            floats = np.asarray(array).dtype.kind == "f"
+            ins.append(Tensor(np.asarray(array)[()], requires_grad=floats))
+            recorder.name(ins[-1], f"x{k}")
+        out = apply(op, tuple(ins), sample.options)
+        out = out[0] if isinstance(out, tuple) else out
+        v = Tensor(np.random.default_rng(9).normal(size=out.data.shape)[()])
+        out.backward(v)
+    tape = recorder.tape()
+    leaves = {recorder.value_id(t): t for t in ins if t.requires_grad}
+    request = Request(
+        tape=tape,
+        output=recorder.value_id(out),
+        wanted=tuple(leaves),
+        mode="vjp",
+        backward=tape.backwards[0],
+        jacobians={},
+        grads={i: t.grad.data for i, t in leaves.items() if t.grad is not None},
+        sizes={},
+    )
+    run = Run(op.name, "expression", (), (derive(request),))
+    assert run.ok, [c for g in run.derivation.gradients for c in g.checks]
+    for g in run.derivation.gradients:
+        checks = {c.name: c.status for c in g.checks}
+        assert g.closed_form is not None and checks["formula"] == "ok" and checks["differences"] == "ok"
+    for format in ("md", "text"):
+        assert "✗" not in run.render(format)
+    assert Run.from_json(run.to_json()).to_json() == run.to_json()
