@@ -83,7 +83,9 @@ class Op:
     reads_values: tuple[int, ...] = ()  # inputs that must stay integers or masks (indices, class targets)
     special: ClassVar[Mapping[str, Callable[..., Any]]] = {}  # kink | tie | pole -> mask(*inputs, **options)
     samples: tuple[Sample, ...] = ()
-    refuses: Callable[[tuple[str, ...]], Exception | None] | None = None  # torch's error by the inputs' numpy kinds
+    refuses: Callable[[tuple[str, ...], tuple[Any, ...]], Exception | None] | None = (
+        None  # torch's error by numpy kinds, numbers
+    )
     domain: tuple[float, float] = (-2.0, 2.0)  # where the samples' random entries are drawn
 
     forward: Callable[..., Any]
@@ -146,6 +148,10 @@ class Op:
     def given(self, y: Any, *ins: Array, **options: Any) -> dict[str, Array]:
         """Integer arrays that the formula refers to (positions that were picked); empty for most ops."""
         return {}
+
+    def unchanged(self, shapes: tuple[Shape, ...], options: Options) -> bool:
+        """Whether torch answers a call with the very same tensor."""
+        return False
 
     def saves(self, needs: tuple[bool, ...]) -> frozenset[str]:
         """Names of the values that the vjp reads when the inputs in ``needs`` want a cotangent."""

@@ -154,7 +154,7 @@ class ExtremumOfAxis(Picked):
     def forward(self, x: Any, *, dim: int, keepdim: bool = False) -> Any:
         over = axes(dim, x.ndim)
         if not over:
-            return x, np.int64(0)
+            return x[()], np.int64(0)
         (axis,) = over
         if x.shape[axis] == 0:
             refuse_empty(self.functions[0], x.shape, axis)
@@ -189,7 +189,7 @@ class Sort(Picked):
     def forward(self, x: Any, *, dim: int = -1, descending: bool = False, stable: bool = False) -> Any:
         over = axes(dim, x.ndim)
         if not over:
-            return x, np.int64(0)
+            return x[()], np.int64(0)
         (axis,) = over
         if descending:  # read from the far end, so that equal entries keep their order
             order = x.shape[axis] - 1 - np.flip(np.argsort(np.flip(x, axis), axis=axis, kind="stable"), axis)

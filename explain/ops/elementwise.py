@@ -27,7 +27,7 @@ def _reflected_name(plain: str, reflected: str) -> Any:
 NO_MASKS = "If you are trying to invert a mask, use the `~` or `logical_not()` operator instead."
 
 
-def _no_mask_minus(kinds: tuple[str, ...]) -> Exception | None:
+def _no_mask_minus(kinds: tuple[str, ...], numbers: tuple[Any, ...]) -> Exception | None:
     if kinds == ("b", "b"):
         return RuntimeError(
             "Subtraction, the `-` operator, with two bool tensors is not supported. Use the `^` or `logical_xor()` operator "
@@ -40,7 +40,7 @@ def _no_mask_minus(kinds: tuple[str, ...]) -> Exception | None:
     )
 
 
-def _no_minus_mask(kinds: tuple[str, ...]) -> Exception | None:
+def _no_minus_mask(kinds: tuple[str, ...], numbers: tuple[Any, ...]) -> Exception | None:
     return (
         RuntimeError(f"Negation, the `-` operator, on a bool tensor is not supported. {NO_MASKS}") if "b" in kinds else None
     )
@@ -48,7 +48,7 @@ def _no_minus_mask(kinds: tuple[str, ...]) -> Exception | None:
 
 def _no_masks(error: Exception) -> Any:
     """Refuses where all inputs are masks."""
-    return lambda kinds: error if set(kinds) == {"b"} else None
+    return lambda kinds, numbers: error if set(kinds) == {"b"} else None
 
 
 ADD = elementwise(
@@ -121,6 +121,15 @@ NEG = elementwise(
 )
 
 
+def _no_power(kinds: tuple[str, ...], numbers: tuple[Any, ...]) -> Exception | None:
+    exponent = numbers[1]
+    if kinds == ("b", "b") and exponent is not True:
+        return NotImplementedError("\"pow\" not implemented for 'Bool'")
+    if "f" not in kinds and exponent is not None and exponent < 0:
+        return RuntimeError("Integers to negative integer powers are not allowed.")
+    return None
+
+
 def _power(a: Any, b: Any) -> Any:
     if a.dtype.kind != "f":
         return _integer_power(a, b)
@@ -177,7 +186,7 @@ POW = elementwise(
     ),
     special={"pole": lambda a, b: (a <= 0) & (b != np.floor(b)) | (a == 0) & (b < 1)},
     rule="pow",
-    refuses=_no_masks(NotImplementedError("\"pow\" not implemented for 'Bool'")),
+    refuses=_no_power,
     domain=POSITIVE,
 )
 ABS = elementwise(

@@ -13,12 +13,18 @@ from explain.ops.base import Elementwise, Op, Options, Sample, Shape, block, num
 PAIRS = (Sample(((2, 3), (3,))),)
 
 
-def _comparison(name: str, sign: str, forward: Callable[..., Any], function: str) -> Op:
+def _comparison(
+    name: str, sign: str, forward: Callable[..., Any], function: str, holds: Callable[[Any, Any, Any], Any]
+) -> Op:
+    def formula(s: Any, out: tuple[Any, ...], a: Any, b: Any) -> Any:
+        return s.indicator(holds(s, a.at(out), b.at(out)))
+
     return register(
         Elementwise(
             name=name,
             operator=sign,
             forward=forward,
+            formula=formula,
             differentiable=False,
             functions=(function,),
             methods=(function,),
@@ -28,12 +34,12 @@ def _comparison(name: str, sign: str, forward: Callable[..., Any], function: str
     )
 
 
-_comparison("equal", "==", np.equal, "eq")
-_comparison("not_equal", "!=", np.not_equal, "ne")
-_comparison("less", "<", np.less, "lt")
-_comparison("less_equal", "<=", np.less_equal, "le")
-_comparison("greater", ">", np.greater, "gt")
-_comparison("greater_equal", ">=", np.greater_equal, "ge")
+_comparison("equal", "==", np.equal, "eq", lambda s, a, b: s.equal(a, b))
+_comparison("not_equal", "!=", np.not_equal, "ne", lambda s, a, b: s.unequal(a, b))
+_comparison("less", "<", np.less, "lt", lambda s, a, b: a < b)
+_comparison("less_equal", "<=", np.less_equal, "le", lambda s, a, b: a <= b)
+_comparison("greater", ">", np.greater, "gt", lambda s, a, b: a > b)
+_comparison("greater_equal", ">=", np.greater_equal, "ge", lambda s, a, b: a >= b)
 register(
     Elementwise(
         name="logical_or",

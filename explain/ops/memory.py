@@ -20,8 +20,7 @@ ZERO = elementwise(
 
 
 def _filled(x: Any, value: Any) -> Any:
-    np.broadcast_to(value, x.shape)  # raises where the value is larger than x
-    return np.full_like(x, value)[()]
+    return np.full(np.broadcast_shapes(x.shape, np.shape(value)), value, x.dtype)[()]
 
 
 FILL = elementwise(
@@ -30,7 +29,7 @@ FILL = elementwise(
     (lambda xp, g, y, x, value: xp.zero(g), lambda xp, g, y, x, value: g),
     formula=lambda s, x, value: value,
     promotion="keep",
-    grad_fn_of=lambda shapes, options: "FillBackward2" if shapes[1] is None else "CopyBackwards",
+    grad_fn_of=lambda shapes, options: "FillBackward2" if shapes[1] is None else "torch::autograd::CopyBackwards",
     rule="copy",
     samples=(Sample(((2, 3), (2, 3))), Sample(((2, 3), (3,))), Sample(((2, 3), ()))),
 )
@@ -40,7 +39,7 @@ COPIED = elementwise(
     lambda xp, g, y, x: g,
     formula=lambda s, x: x,
     promotion="keep",
-    grad_fn="CopyBackwards",
+    grad_fn="torch::autograd::CopyBackwards",
     rule="copy",
 )
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from explain.ops.base import NO_OPTIONS, REGISTRY, Op, resolve
+from explain.ops.base import METHODS, NO_OPTIONS, REGISTRY, NoMatch, Op, resolve
 from explain.tape.dtypes import FLOAT32, FLOAT64
 from explain.tape.modes import state
 from explain.tape.node import Node, Version
@@ -35,6 +35,8 @@ def apply(op: Op, ins: tuple[Any, ...], options: dict[str, Any] = NO_OPTIONS) ->
             raise
         raise error from None
 
+    if y is arrays[0] and not op.views:
+        y = y.copy()  # fresh values are nobody else's
     node = None
     memory = Version() if op.reads_result else None
     if state.grad_enabled and op.differentiable:
@@ -153,9 +155,31 @@ def apply_pair(op: Op, a: Tensor, b: Any) -> Tensor:
 
 
 def call(table: dict[str, tuple[Op, ...]], name: str, *args: Any, **kwargs: Any) -> Any:
-    """Call torch's function or method of this name: finds the op that takes the arguments and applies it."""
-    op, ins, options = resolve(table, name, *args, **kwargs)
-    return apply(op, ins, options)
+    """Call torch's function or method of this name: finds the op that takes the arguments and applies it.
+
+    Raises TypeError, in torch's words where an operand is no tensor.
+    """
+    try:
+        op, ins, options = resolve(table, name, *args, **kwargs)
+    except NoMatch as fault:
+        raise TypeError(str(fault)) from None
+    tensors = operands(op, name, ins, table is METHODS)
+    return tensors[0] if op.views and op.unchanged((tensors[0].data.shape,), options) else apply(op, tensors, options)
+
+
+def operands(op: Op, name: str, ins: tuple[Any, ...], method: bool) -> tuple[Any, ...]:
+    """Inputs of a call as ``apply`` takes them. Raises torch's TypeError for what is neither tensor nor number."""
+    found = []
+    for k, given in enumerate(ins):
+        t = given.item() if isinstance(given, np.generic) else given
+        number = len(ins) > 1 and isinstance(t, int | float)
+        array = isinstance(t, np.ndarray) and (k in op.reads_values or (op.variadic and k > 0))
+        if not (number or array or isinstance(t, Tensor)):
+            word = "input" if k == 0 else "other" if len(ins) == 2 else op.tensor_names[k]
+            place = k if method else k + 1
+            raise TypeError(f"{name}(): argument '{word}' (position {place}) must be Tensor, not {type(t).__name__}")
+        found.append(t)
+    return tuple(found)
 
 
 class TapedNamespace:

@@ -50,7 +50,7 @@ def _is_sequence(data: Any) -> bool:
 
 def _shape(data: Any) -> tuple[int, ...]:
     sizes = []
-    while _is_sequence(data) or (isinstance(data, Tensor) and data.ndim):
+    while _is_sequence(data):
         sizes.append(len(data))
         if not sizes[-1]:
             break
@@ -63,7 +63,7 @@ def _collect(data: Any, shape: tuple[int, ...], depth: int, numbers: list[Any]) 
     if depth == len(shape):
         numbers.append(_entry(data, depth))
         return
-    if not (_is_sequence(data) or isinstance(data, Tensor)):
+    if not _is_sequence(data):
         raise TypeError("not a sequence")
     if len(data) != shape[depth]:
         raise ValueError(f"expected sequence of length {shape[depth]} at dim {depth} (got {len(data)})")
@@ -73,7 +73,7 @@ def _collect(data: Any, shape: tuple[int, ...], depth: int, numbers: list[Any]) 
 
 def _entry(data: Any, depth: int) -> Any:
     if isinstance(data, Tensor | np.ndarray):
-        if data.ndim if isinstance(data, np.ndarray) else data.numel() != 1:
+        if data.ndim if isinstance(data, np.ndarray) else data.data.size != 1:
             raise ValueError("only one element tensors can be converted to Python scalars")
         return np.asarray(data.data if isinstance(data, Tensor) else data).reshape(())[()]
     if isinstance(data, bool | int | float | np.generic):
@@ -100,7 +100,7 @@ def _filled(numbers: list[Any], dtype: np.dtype) -> np.ndarray:
     if dtype.kind in "iu" and dtype != INT64:
         info = np.iinfo(dtype)
         if any(not info.min <= number <= info.max for number in numbers):
-            raise RuntimeError(f"value cannot be converted to type {BY_NUMPY[dtype].c_name} without overflow")
+            raise RuntimeError(f"value cannot be converted to type {BY_NUMPY[dtype].name} without overflow")
     if dtype.kind == "f":
         numbers = [float(number) for number in numbers]
     return np.array(numbers, dtype)

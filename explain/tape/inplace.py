@@ -14,7 +14,7 @@ from explain.ops.base import METHODS, NO_OPTIONS, REGISTRY, Op, resolve
 from explain.tape.apply import apply
 from explain.tape.dtypes import BY_NUMPY
 from explain.tape.modes import enable_grad, state
-from explain.tape.tensor import Tensor, wrap
+from explain.tape.tensor import Tensor, alias, wrap
 from explain.tape.views import live_views
 
 LEAF = "a leaf Variable that requires grad is being used in an in-place operation."
@@ -47,16 +47,19 @@ def in_place(tensor: Tensor, op: Op, others: tuple[Any, ...], options: dict[str,
     result = apply(op, (tensor, *others), options)
     own, new = tensor.data, result.data
     if new.shape != own.shape:
-        if op.name == "fill":
-            raise RuntimeError(_larger(own.shape, new.shape))
         raise RuntimeError(f"output with shape {list(own.shape)} doesn't match the broadcast shape {list(new.shape)}")
     if BY_NUMPY[new.dtype].kind > BY_NUMPY[own.dtype].kind:
         names = (BY_NUMPY[array.dtype].legacy for array in (new, own))
         raise RuntimeError("result type {} can't be cast to the desired output type {}".format(*names))
+    node = result.node
+    if node is not None and node.saved and node.saved[0] is tensor:
+        node.saved = (_past(tensor), *node.saved[1:])  # the rule gets what stood here before
     if tensor.base is None:
         _rewrite_root(tensor, result)
     else:
         _rewrite_part(tensor, np.arange(own.size).reshape(own.shape), result, False)
+        if node is not None and node.result is not None:
+            node.result = (tensor.data, tensor.version, tensor.version.count)
     return tensor
 
 
@@ -65,33 +68,43 @@ def set_item(tensor: Tensor, index: Any, value: Any) -> None:
     if not isinstance(value, Tensor | int | float | np.generic):
         kind = BY_NUMPY[tensor.data.dtype].legacy
         raise TypeError(f"can't assign a {_type_name(value)} to a torch.{kind}Tensor")
+    if not isinstance(value, Tensor):
+        value = wrap(np.full((), value, tensor.data.dtype)[()])
+    alias(tensor)
+    own = tensor.data
+    if index is Ellipsis or (isinstance(index, slice) and index == slice(None) and own.ndim):
+        _fit(value, own.shape, own.dtype, False)
+        in_place(tensor, REGISTRY["fill"], (_without_leading_ones(value, own.shape),))
+        return
     op, (_, *picked), options = resolve(METHODS, "__getitem__", tensor, index)
     arrays = [p.data if isinstance(p, Tensor) else p for p in picked]
-    own = tensor.data
     positions = np.asarray(op.forward(np.arange(own.size).reshape(own.shape), *arrays, **options))
-    refuse(tensor, (value,), part=not arrays)
-    if not isinstance(value, Tensor):
-        value = wrap(np.full((), value, own.dtype)[()])
-    value = _fit(value, positions.shape, own.dtype, bool(arrays))
-    _rewrite_part(tensor, positions, value, bool(arrays))
+    fitting = _fit(value, positions.shape, own.dtype, bool(arrays))
+    indexed = bool(arrays) and own.ndim > 0  # torch treats a mask on a single number as a view
+    refuse(tensor, (value,), own if indexed else own.view() if arrays else op.forward(own, **options))
+    _rewrite_part(tensor, positions, fitting, indexed)
 
 
 def _fit(value: Tensor, shape: tuple[int, ...], dtype: np.dtype, indexed: bool) -> Tensor:
+    value = _without_leading_ones(value, shape)
     given = value.data.shape
-    while len(given) > len(shape) and given[0] == 1:
-        given = given[1:]
-    if given != value.data.shape:
-        value = apply(REGISTRY["reshape"], (value,), {"shape": given})
     if indexed and np.broadcast_shapes(given, shape) != shape if _broadcastable(given, shape) else indexed:
         raise RuntimeError(
             f"shape mismatch: value tensor of shape {list(value.data.shape)} cannot be broadcast to indexing result of shape "
             f"{list(shape)}"
         )
-    if len(given) > len(shape):
-        raise RuntimeError(_larger(shape, given))
     if given != shape:
         value = apply(REGISTRY["expand"], (value,), {"shape": shape})
     return value if value.data.dtype == dtype else apply(REGISTRY["to"], (value,), {"dtype": dtype})
+
+
+def _without_leading_ones(value: Tensor, shape: tuple[int, ...]) -> Tensor:
+    given = value.data.shape
+    while len(given) > len(shape) and given[0] == 1:
+        given = given[1:]
+    if len(given) > len(shape):
+        raise RuntimeError(_larger(shape, given))
+    return value if given == value.data.shape else apply(REGISTRY["reshape"], (value,), {"shape": given})
 
 
 def _broadcastable(a: tuple[int, ...], b: tuple[int, ...]) -> bool:
@@ -109,26 +122,29 @@ def _type_name(value: Any) -> str:
     return f"numpy.{type(value).__name__}" if isinstance(value, np.ndarray) else type(value).__name__
 
 
-def refuse(tensor: Tensor, others: tuple[Any, ...], part: bool = False) -> None:
-    """Raise torch's error if ``tensor`` (or, with ``part``, a view of it) must not be written to now."""
-    tracked = tensor.tracked or any([isinstance(t, Tensor) and t.tracked for t in others])
+def refuse(tensor: Tensor, others: tuple[Any, ...], part: Any = None) -> None:
+    """Raise torch's error if ``tensor`` (or only ``part`` of its memory) must not be written to now."""
+    base = tensor.base
+    root = tensor if base is None else base.root
+    tracked = root.tracked or tensor.tracked or any(isinstance(t, Tensor) and t.tracked for t in others)
     if tracked and state.grad_enabled:
-        base = tensor.base
         if base is not None and base.under_no_grad:
             raise RuntimeError(NO_GRAD_VIEW)
-        if tensor.tracked and (tensor if base is None else base.root).node is None:
-            raise RuntimeError(LEAF if base is None and not part else LEAF.replace("a leaf", "a view of a leaf"))
-    if isinstance(tensor.data, np.ndarray):
-        for size, stride in zip(tensor.data.shape, tensor.data.strides, strict=True):
+        if tensor.tracked and root.node is None:
+            raise RuntimeError(
+                LEAF
+                if base is None and (part is None or part is tensor.data)
+                else LEAF.replace("a leaf", "a view of a leaf")
+            )
+    target = tensor.data if part is None else part
+    if isinstance(target, np.ndarray):
+        for size, stride in zip(target.shape, target.strides, strict=True):
             if size > 1 and stride == 0:
                 raise RuntimeError(OVERLAP)
 
 
 def _rewrite_root(tensor: Tensor, result: Tensor) -> None:
     node, old = result.node, tensor.data
-    if node is not None and node.saved and node.saved[0] is tensor:
-        # the rule reads what stood here before, so that is what it gets
-        node.saved = (_past(tensor), *node.saved[1:])
     write(tensor, result.data)
     if node is not None:
         tensor.node, tensor.slot, tensor.tracked = node, result.slot, True
@@ -150,9 +166,6 @@ def _past(tensor: Tensor) -> Tensor:
 def _rewrite_part(tensor: Tensor, positions: np.ndarray, value: Tensor, indexed: bool) -> None:
     """Write ``value`` to the entries of ``tensor`` at ``positions``, which count row by row; the graph is told."""
     root = tensor
-    node = value.node
-    if node is not None and node.saved and node.saved[0] is tensor:
-        node.saved = (_past(tensor), *node.saved[1:])
     if tensor.base is not None:
         root = tensor.base.root
         positions = tensor.base.positions().reshape(-1)[positions]
@@ -166,16 +179,13 @@ def _rewrite_part(tensor: Tensor, positions: np.ndarray, value: Tensor, indexed:
             state.recorder.replaced(root, result)
     elif state.recorder is not None:
         state.recorder.before_write(root)
-    if isinstance(root.data, np.ndarray):
-        _put(root.data, positions, value.data)
-    else:
-        root.data = root.data.dtype.type(value.data)
+    alias(root)
+    if root.data.ndim:
+        root.data[np.unravel_index(positions, root.data.shape)] = value.data
+    elif positions.size:
+        root.data[...] = value.data.reshape(())
     root.version.count += 1
     _look_again(root)
-
-
-def _put(array: np.ndarray, positions: np.ndarray, values: Any) -> None:
-    array[np.unravel_index(positions, array.shape) if array.ndim else ...] = values
 
 
 def _look_again(root: Tensor) -> None:

@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from explain.ops.base import ATTRIBUTES, METHODS, REGISTRY, Op, resolve
-from explain.tape.apply import apply, apply_pair
+from explain.ops.base import ATTRIBUTES, METHODS, NO_OPTIONS, REGISTRY, NoMatch, Op, resolve
+from explain.tape.apply import apply, apply_pair, call, operands
 from explain.tape.autograd import backward
+from explain.tape.dtypes import as_numpy
 from explain.tape.inplace import in_place, set_item
 from explain.tape.tensor import Tensor
 
@@ -37,7 +38,13 @@ def equip() -> None:
         if all(op.broadcasts and op.differentiable for op in METHODS[name]):
             _put(name + "_", _in_place_method(name))
     for name, op in ATTRIBUTES.items():
-        setattr(Tensor, name, property(_unary(op)))
+        setattr(Tensor, name, property(_attribute(op)))
+    for name in ("bool", "int", "short", "long", "half", "float", "double"):
+        _put(name, _caster(name))
+    for name, function in (("zero_", _zero_), ("fill_", _fill_), ("copy_", _fill_), ("to", _to), ("type_as", _to)):
+        _put(name, function)
+    _put("__abs__", _unary(REGISTRY["abs"]))
+    _put("__invert__", _invert)
     _put("__setitem__", set_item)
     _put("backward", backward)
     _put("__pos__", lambda self: self)  # the very same object, as in torch
@@ -104,22 +111,54 @@ def _unary(op: Op) -> Callable[[Tensor], Any]:
     return method
 
 
+def _attribute(op: Op) -> Callable[[Tensor], Any]:
+    def read(self: Tensor) -> Any:
+        return self if op.unchanged((self.data.shape,), NO_OPTIONS) else apply(op, (self,))
+
+    return read
+
+
 def _method(name: str) -> Callable[..., Any]:
     ops = METHODS[name]
     plain = ops[0] if len(ops) == 1 and ops[0].plain_binding else None
 
     def method(self: Tensor, *args: Any, **kwargs: Any) -> Any:
         if plain is not None and not args and not kwargs:
-            return apply(plain, (self,))
-        op, ins, options = resolve(METHODS, name, self, *args, **kwargs)
-        return apply(op, tuple([t.item() if isinstance(t, np.generic) else t for t in ins]), options)
+            return self if plain.views and plain.unchanged((self.data.shape,), NO_OPTIONS) else apply(plain, (self,))
+        return call(METHODS, name, self, *args, **kwargs)
 
     return method
 
 
 def _in_place_method(name: str) -> Callable[..., Any]:
     def method(self: Tensor, *args: Any, **kwargs: Any) -> Any:
-        op, (tensor, *others), options = resolve(METHODS, name, self, *args, **kwargs)
-        return in_place(tensor, op, tuple(others), options)
+        try:
+            op, ins, options = resolve(METHODS, name, self, *args, **kwargs)
+        except NoMatch as fault:
+            raise TypeError(str(fault)) from None
+        return in_place(self, op, operands(op, name + "_", ins, True)[1:], options)
 
     return method
+
+
+def _zero_(self: Tensor) -> Tensor:
+    return in_place(self, REGISTRY["zero"], ())
+
+
+def _fill_(self: Tensor, value: Any) -> Tensor:
+    return in_place(self, REGISTRY["fill"], operands(REGISTRY["fill"], "fill_", (self, value), True)[1:])
+
+
+def _to(self: Tensor, dtype: Any) -> Tensor:
+    wanted = as_numpy(dtype.dtype if isinstance(dtype, Tensor) else dtype)
+    return self if self.data.dtype == wanted else apply(REGISTRY["to"], (self,), {"dtype": wanted})
+
+
+def _caster(name: str) -> Callable[[Tensor], Tensor]:
+    return lambda self: _to(self, name)
+
+
+def _invert(self: Tensor) -> Tensor:
+    if self.data.dtype.kind == "f":
+        raise NotImplementedError("~ (operator.invert) is only implemented on integer and Boolean-type tensors")
+    return Tensor(~self.data)

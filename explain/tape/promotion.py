@@ -45,9 +45,8 @@ def promoted(op: Op, ins: tuple[Any, ...]) -> list[Any]:
     """The inputs as arrays of the dtypes that the op computes in. Raises torch's errors for dtypes that do not go together."""
     arrays = [t.data if isinstance(t, Tensor) else t for t in ins]
     if op.refuses is not None:
-        error = op.refuses(
-            tuple([(a if isinstance(t, Tensor) else np.asarray(t)).dtype.kind for t, a in zip(ins, arrays, strict=True)])
-        )
+        kinds = tuple([(a if isinstance(t, Tensor) else np.asarray(t)).dtype.kind for t, a in zip(ins, arrays, strict=True)])
+        error = op.refuses(kinds, tuple([None if isinstance(t, Tensor) else t for t in ins]))
         if error is not None:
             raise error
     rule = op.promotion

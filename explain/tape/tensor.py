@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from explain.ops.base import axes
 from explain.tape import dtypes
 from explain.tape.dtypes import BY_NUMPY
 from explain.tape.node import Node, Version
@@ -31,6 +32,13 @@ NO_GRAD_HERE = (
     ".retain_grad() on the non-leaf Tensor. If you access the non-leaf Tensor by mistake, make sure you access the leaf "
     "Tensor instead. See github.com/pytorch/pytorch/pull/30531 for more information."
 )
+
+
+def _read_only(name: str, read: Callable[[Any], Any], doc: str) -> property:
+    def write(tensor: Any, value: Any) -> None:
+        raise AttributeError(f"attribute '{name}' of 'torch._C.TensorBase' objects is not writable")
+
+    return property(read, write, doc=doc)
 
 
 class Size(tuple[int, ...]):
@@ -63,7 +71,7 @@ class Tensor:
     slot: int
     memory: Version | None
     base: View | None
-    __array_ufunc__ = None  # numpy scalars and arrays on the left leave the operation to the tensor
+    __array_priority__ = 1000  # numpy scalars and arrays on the left leave the operation to the tensor
 
     def __init__(self, data: Any, requires_grad: bool = False) -> None:
         if requires_grad and data.dtype.kind != "f":
@@ -78,10 +86,11 @@ class Tensor:
 
     # what it is
 
-    @property
-    def shape(self) -> Size:
-        """The sizes of the axes."""
-        return Size(self.data.shape)
+    shape = _read_only("shape", lambda self: Size(self.data.shape), "The sizes of the axes.")
+    is_leaf = _read_only(
+        "is_leaf", lambda self: self.node is None, "Made by the user (or detached), not computed on the graph."
+    )
+    grad_fn = _read_only("grad_fn", lambda self: self.node, "The backward node, None for leaves.")
 
     @property
     def ndim(self) -> int:
@@ -92,16 +101,6 @@ class Tensor:
     def dtype(self) -> dtypes.DType:
         """The torch dtype."""
         return BY_NUMPY[self.data.dtype]
-
-    @property
-    def is_leaf(self) -> bool:
-        """Made by the user (or detached), not by an operation that gradients flow through."""
-        return self.node is None
-
-    @property
-    def grad_fn(self) -> Node | None:
-        """The backward node, None for leaves."""
-        return self.node
 
     @property
     def version(self) -> Version:
@@ -120,7 +119,7 @@ class Tensor:
 
     def size(self, dim: int | None = None) -> Any:
         """The shape, or the size of one axis."""
-        return self.shape if dim is None else self.data.shape[dim]
+        return self.shape if dim is None else self.data.shape[axes(dim, self.data.ndim)[0]]
 
     def dim(self) -> int:
         """The number of axes."""
@@ -203,6 +202,8 @@ class Tensor:
         return iter([self[k] for k in range(len(self))])  # type: ignore[index]
 
     def __contains__(self, element: Any) -> bool:
+        if not isinstance(element, Tensor | int | float | np.generic):
+            raise RuntimeError(f"Tensor.__contains__ only supports Tensor or scalar, but you passed in a {type(element)}.")
         return bool((self.data == (element.data if isinstance(element, Tensor) else element)).any())
 
     __hash__ = object.__hash__

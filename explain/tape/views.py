@@ -43,7 +43,9 @@ class View:
 def mark_view(out: Tensor, source: Tensor, op: Op, arrays: tuple[Any, ...], options: dict[str, Any]) -> None:
     """Make ``out``, made from ``source`` by ``op``, share its version if it shares its memory."""
     owner = source.data.base
-    if out.data.base is not (source.data if owner is None else owner):
+    if out.data is source.data:
+        out.data = source.data.view()
+    elif out.data.base is not (source.data if owner is None else owner):
         return
     root = source if source.base is None else source.base.root
     out.memory = version = source.version
