@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from sympy import Add, And, Eq, Expr, Mul, Not, Pow, S, Tuple
+from sympy import Add, And, Eq, Expr, Mul, Ne, Not, Pow, S, Tuple
 from sympy.core.relational import Relational
 
 from explain.calculus import symbols
@@ -214,13 +214,20 @@ class Namespace:
         """The condition a = b."""
         return Eq(bare(a), bare(b))
 
+    def unequal(self, a: Any, b: Any) -> Any:
+        """The condition a ≠ b."""
+        return Ne(bare(a), bare(b))
+
     def all_equal(self, a: Sequence[Any], b: Sequence[Any]) -> Any:
         """The condition that two positions are the same."""
         return And(*(Eq(bare(p), bare(q)) for p, q in zip(a, b, strict=True)))
 
     def holds(self, mask_entry: Any) -> Any:
-        """The condition that an entry of a mask is true."""
-        return Holds(bare(mask_entry))
+        """The condition that an entry of a mask is true; of a comparison, the comparison itself."""
+        entry = bare(mask_entry)
+        if isinstance(entry, Indicator):
+            return entry.condition
+        return entry != 0 if entry.is_Number else Holds(entry)
 
     def where(self, condition: Any, a: Any, b: Any) -> Any:
         """a where the condition holds, else b."""
@@ -243,16 +250,21 @@ class Namespace:
         """A reader whose entries are the indices themselves: where an index formula looks."""
         return _Places(numbers)
 
-    def wrapped(self, index: Any, size: Any) -> Any:
-        """An entry of an index array as an index; the arrays are given with negative positions resolved."""
-        return bare(index)
+    def position(self, entry: Any) -> Any:
+        """An entry of an index array (of positions, none negative) as an index."""
+        return bare(entry)
 
-    def refolded(self, out: Indices, shape: Sequence[Any]) -> Indices:
-        """Where entries come from when rows are read in another shape: the index into ``shape`` for ``out``.
+    def is_given(self, key: str) -> bool:
+        """Whether forward gave this index array."""
+        return key in self._given
+
+    def refolded(self, out: Indices, sizes: Sequence[int], shape: Sequence[Any]) -> Indices:
+        """Where entries come from when rows are read in another shape: the index into ``shape`` for ``out``, which runs
+        over ``sizes``.
 
         Axes are matched in groups of equal products; within a group the flat index is split into digits.
         """
-        out_sizes = [(i, self._sizes.get(i, S.One)) for i in out]
+        out_sizes = [(i, symbols.size(n)) for i, n in zip(out, sizes, strict=True)]
         source: list[Any] = []
         todo_out = [pair for pair in out_sizes if numeric_size(pair[1]) != 1]
         todo_in = [(k, n) for k, n in enumerate(shape) if numeric_size(n) != 1]

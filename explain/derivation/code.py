@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import re
+
 from explain.tape.record import Tape
+
+
+PICKED = re.compile(r"\)*\s*(\[\s*-?\d\s*\]|\.values|\.indices)")
+"""What picks one of the results of an op with several: the name stands for the picked one."""
 
 
 def code_of(tape: Tape, value: int, names: dict[int, str]) -> str | None:
@@ -37,7 +43,9 @@ def _named_parts(tape: Tape, value: int, names: dict[int, str]) -> list[tuple[in
             if part.source is None:
                 continue
             if i in names and part.place is not None:
-                found.append((part.place.start, part.place.end, names[i]))
+                several = len(tape.applied[part.source[0]].outputs) > 1
+                chosen = PICKED.match(part.place.text, part.place.end) if several else None
+                found.append((part.place.start, chosen.end() if chosen else part.place.end, names[i]))
             else:
                 todo.append(i)
     return found

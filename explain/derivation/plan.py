@@ -18,7 +18,7 @@ from explain.calculus.symbols import UNIT, Entry, Index, Indicator, TensorName, 
 from explain.derivation.model import Formula
 from explain.derivation.rules import Rule, rule_of
 from explain.derivation.steps import Group, grouped, named, needed
-from explain.derivation.symbolic import SHOWN, Bind, Deriver, Link, bar, just_indices, places, written_product
+from explain.derivation.symbolic import SHOWN, Bind, Deriver, Link, bar, given_arrays, just_indices, places, written_product
 from explain.errors import CannotDerive
 from explain.tape.record import Tape
 
@@ -98,8 +98,9 @@ def plan_for(tape: Tape, output: int, wanted: tuple[int, ...], mode: str, sizes:
 def _structure(tape: Tape, output: int) -> Any:
     order = needed(tape, output)
     applied = tuple(
-        (tape.applied[k].op.name, repr(tape.applied[k].options), tape.applied[k].inputs, tape.applied[k].outputs)
+        (a.op.name, repr(a.options), a.inputs, a.outputs, tuple(given_arrays(tape, k)))
         for k in order
+        for a in (tape.applied[k],)
     )
     values = tuple((v.name, v.shape, repr(v.number), v.requires_grad, v.grad_fn) for v in tape.values)
     return output, applied, values
@@ -280,8 +281,8 @@ def late_tree(tree: Any, sizes: Mapping[Any, Any]) -> Any:
 def structure(link: Link) -> str:
     """What the Jacobian looks like: identity, diagonal, row, column, scalar, sparse (some deltas) or dense."""
     e = link.jacobian
-    out = [i for i in just_indices(link.step.out) if isinstance(i, Index)]
-    target = [i for i in just_indices(link.target) if isinstance(i, Index)]
+    out = [i for i, n in link.step.out if n != 1]
+    target = [i for i, n in link.target if n != 1]
     if not out and not target:
         return "scalar"
     if not out:
@@ -289,14 +290,15 @@ def structure(link: Link) -> str:
     if not target:
         return "column"
     assert e is not None
-    deltas = {f.condition for f in (e.args if e.is_Mul else (e,)) if isinstance(f, Indicator)}
-    paired = [any(Eq(i, j) in deltas for j in target) for i in out]
+    factors = e.args if e.is_Mul else (e,)
+    pairs = {Eq(i, j) for i in out for j in target}
+    deltas = {f.condition for f in factors if isinstance(f, Indicator)} & pairs
+    rest = [f for f in factors if not (isinstance(f, Indicator) and f.condition in pairs)]
     if len(out) == len(target) and all(Eq(i, j) in deltas for i, j in zip(out, target, strict=True)):
-        rest = [f for f in (e.args if e.is_Mul else (e,)) if not isinstance(f, Indicator)]
-        return "diagonal" if any(f.has(Entry) for f in rest) or (rest and not _is_unit(rest)) else "identity"
-    if all(paired) and len(out) == len(target):
+        return "identity" if _is_unit(rest) else "diagonal"
+    if len(out) == len(target) and all(any(Eq(i, j) in deltas for j in target) for i in out):
         return "permutation"
-    return "sparse" if deltas or e.atoms(Indicator) else "dense"
+    return "sparse" if e.atoms(Indicator) else "dense"
 
 
 def _is_unit(factors: list[Expr]) -> bool:

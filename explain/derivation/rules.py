@@ -27,7 +27,9 @@ def rule_of(tape: Tape, group: Group, x: int, names: dict[int, str]) -> Rule:
     meets = [(a, p) for a in members for p, i in enumerate(a.inputs) if i == x]
     first, position = meets[0]
     heavy = [a for a in members if _is_heavy(a)]
+    scalar = tape.values[x].shape == () == tape.values[group.output].shape
     details: dict[str, Any] = {"x": names[x], "z": names[group.output], "op": first.op.name, "uses": len(meets)}
+    details["scalar"] = scalar
     if heavy and len({id(a) for a, _ in meets}) > 1 and not all(_reaches(tape, members, a, heavy[0]) for a, _ in meets):
         return Rule("several", details)
     if len(members) == 1 or (len(heavy) == 1 and first is heavy[0] and _only_tail(tape, members, heavy[0])):
@@ -41,8 +43,9 @@ def rule_of(tape: Tape, group: Group, x: int, names: dict[int, str]) -> Rule:
         return Rule(f"{heavy[0].op.rule}_of", details | _counts(tape, heavy[0]))
     if all(a.op.kind == "index" for a in members):
         return Rule("index_chain", details)
-    if _broadcast(tape, group, x):
-        details["shape"] = tape.values[x].shape
+    if any(a.op.kind == "index" for a in members):
+        return Rule("chain_index", details)
+    if tape.values[x].shape != tape.values[group.output].shape:
         return Rule("chain_broadcast", details)
     return Rule("chain", details)
 
@@ -74,6 +77,8 @@ def _reaches(tape: Tape, members: list[Applied], first: Applied, heavy: Applied)
 
 def _tail(tape: Tape, first: Applied, x: int, details: dict[str, Any]) -> Rule:
     """A link through the affine tail only: ``b`` in ``X @ W + b``."""
+    if not first.op.broadcasts:
+        return Rule("chain_index", details)
     shape, out = tape.values[x].shape, tape.values[first.outputs[0]].shape
     details |= {"shape": shape, "out_shape": out}
     if shape != out:
@@ -104,11 +109,7 @@ def _single(tape: Tape, first: Applied, position: int, meets: list[tuple[Applied
 def _repeats(shape: tuple[int, ...], out: tuple[int, ...]) -> tuple[int, ...]:
     """The sizes of the axes along which one input entry is used again and again."""
     padded = (1,) * (len(out) - len(shape)) + shape
-    return tuple(b for a, b in zip(padded, out, strict=True) if a == 1 != b)
-
-
-def _broadcast(tape: Tape, group: Group, x: int) -> bool:
-    return tape.values[x].shape != tape.values[group.output].shape
+    return tuple(b for a, b in zip(padded, out, strict=True) if a == 1 and b != 1)
 
 
 def _counts(tape: Tape, a: Applied) -> dict[str, Any]:

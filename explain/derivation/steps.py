@@ -16,7 +16,7 @@ SHORT_ARGUMENT = 2
 LONGEST_RUN = 8
 AFFINE = {"add": (0, 1), "sub": (0, 1), "neg": (0,), "mul": (0, 1), "div": (0,)}
 """Ops that are affine in an input, with the positions of such inputs."""
-UNREADABLE_INSIDE = ("reshape", "flatten")
+UNREADABLE_INSIDE = ("reshape", "view", "flatten")
 """Index maps whose formulas need digits: readable alone, not inside another formula."""
 
 
@@ -93,7 +93,7 @@ def _grow(tape: Tape, k: int, uses: Counter[int], sizes: dict[int, _Size], inner
 
 def _belongs(tape: Tape, applied: Applied, kind: str, position: int, below: _Size, size: _Size, source: Applied) -> bool:
     lower = _kind(source)
-    if below.closed or lower == "alone" or source.op.name in UNREADABLE_INSIDE or not source.op.differentiable:
+    if below.closed or lower == "alone" or source.op.name in UNREADABLE_INSIDE or not hasattr(source.op, "formula"):
         return False
     if kind == "entrywise":
         if not below.heavy:
@@ -118,7 +118,7 @@ def _is_affine_tail(tape: Tape, applied: Applied, position: int, source: Applied
 
 def _kind(applied: Applied) -> str:
     kind = applied.op.kind
-    if kind == "elementwise":
+    if kind == "elementwise" or (kind == "constant" and applied.op.broadcasts):
         return "entrywise"
     if kind == "index":
         return "index" if applied.op.name not in UNREADABLE_INSIDE else "alone"

@@ -30,7 +30,7 @@ def _comparison(
             methods=(function,),
             samples=PAIRS,
             kind="constant",
-        )  # fmt: skip
+        )
     )
 
 
@@ -48,7 +48,7 @@ register(
         functions=("logical_or",),
         samples=PAIRS,
         kind="constant",
-    )  # fmt: skip
+    )
 )
 register(
     Elementwise(
@@ -59,7 +59,7 @@ register(
         operator="&",
         samples=PAIRS,
         kind="constant",
-    )  # fmt: skip
+    )
 )
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from explain.ops.base import NoMatch, Op, Options, Sample, Shape, axes, block
+from explain.ops.base import NoMatch, Op, Options, Sample, Shape, axes, block, register
 
 
 def _sizes(args: tuple[Any, ...], kwargs: dict[str, Any], key: str) -> tuple[int, ...]:
@@ -41,12 +41,11 @@ def infer(shape: tuple[int, ...], count: int) -> Shape:
     return shape
 
 
-@block
 class Reshape(Op):
     """The same entries, read row by row, in another shape."""
 
     name = "reshape"
-    functions = ("reshape",)
+    functions: tuple[str, ...] = ("reshape",)
     methods = ("reshape",)
     kind = "index"
     rule = "reshape"
@@ -72,8 +71,11 @@ class Reshape(Op):
         return x[s.refolded(out, infer(shape, math.prod(x.numbers)), x.shape)]
 
 
+register(Reshape())
+
+
 @block
-class View(Reshape.__class__):  # type: ignore[misc]
+class View(Reshape):
     """Like reshape, but never a copy: refused where the entries do not lie in memory as the new shape needs them."""
 
     name = "view"
