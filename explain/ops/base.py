@@ -19,7 +19,8 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 
@@ -81,7 +82,7 @@ class Op:
     differentiable: bool = True
     views: bool = False  # the output may lie in the first input's memory
     reads_values: tuple[int, ...] = ()  # inputs that must stay integers or masks (indices, class targets)
-    special: ClassVar[Mapping[str, Callable[..., Any]]] = {}  # kink | tie | pole -> mask(*inputs, **options)
+    special: Mapping[str, Callable[..., Any]] = MappingProxyType({})  # kink | tie | pole -> mask(*inputs, **options)
     samples: tuple[Sample, ...] = ()
     refuses: Callable[[tuple[str, ...], tuple[Any, ...]], Exception | None] | None = (
         None  # torch's error by numpy kinds, numbers
@@ -162,7 +163,7 @@ class Op:
         return frozenset(out)
 
     def keeps(self, needs: tuple[bool, ...]) -> tuple[tuple[bool, ...] | None, bool]:
-        """What a graph node keeps for the vjp: per input whether its values are read (None if none are), and whether y is."""
+        """What a graph node keeps for the vjp: per input whether it is read (None if none is), and whether y is."""
         try:
             return self._kept[needs]
         except KeyError:
@@ -297,7 +298,8 @@ def elementwise(
 ) -> Op:
     """Declare an entrywise op, y = f(a, b, …) with broadcasting.
 
-    ``vjp``: one function ``(xp, g, y, *ins)`` per input, of which there are one or two. ``uses``: per input, the values that function reads.
+    ``vjp``: one function ``(xp, g, y, *ins)`` per input, of which there are one or two. ``uses``: per input, the values
+    that function reads.
     The mathematics is either ``formula(s, *entries)``, for what is plain arithmetic, or the op becomes a function
     symbol of its own name, with ``definition(s, *entries)`` (left out for functions that sympy knows) and, in the
     language of its output, ``slopes``: one ``(s, y, *entries)`` per input, each compared with the derivative of the
@@ -355,18 +357,9 @@ def broadcast_error(shapes: tuple[Shape, ...]) -> Exception | None:
     return None
 
 
-WORDS = {
-    "?": "Bool",
-    "B": "Byte",
-    "b": "Char",
-    "h": "Short",
-    "i": "Int",
-    "l": "Long",
-    "q": "Long",
-    "e": "Half",
-    "f": "Float",
-    "d": "Double",
-}
+WORDS = {"?": "Bool", "B": "Byte", "b": "Char", "h": "Short", "i": "Int", "l": "Long", "q": "Long"} | {
+    "e": "Half", "f": "Float", "d": "Double",
+}  # fmt: skip
 
 
 def word(dtype: np.dtype) -> str:

@@ -6,6 +6,7 @@ arrays that forward gives; where PyTorch shares between ties, the op says so its
 
 from __future__ import annotations
 
+from types import MappingProxyType
 from typing import Any, ClassVar
 
 import numpy as np
@@ -37,7 +38,7 @@ class Extremum(Op):
     kind = "choice"
     rule = "extremum"
     uses = ("x y",)
-    samples = (Sample(((2, 3),)), Sample(((3,),)), Sample(((),)))
+    samples: tuple[Sample, ...] = (Sample(((2, 3),)), Sample(((3,),)), Sample(((),)))
 
     def __init__(self, name: str, torch_name: str, ufunc: np.ufunc, backward_name: str, by_dim: bool) -> None:
         self.name, self.ufunc, self.backward_name, self.by_dim = name, ufunc, backward_name, by_dim
@@ -49,7 +50,7 @@ class Extremum(Op):
                 Sample(((2, 3),), {"dim": 0}),
                 Sample(((2, 3),), {"dim": (0, 1), "keepdim": True}),
             )
-        self.special: Any = {"tie": self._ties}
+        self.special = {"tie": self._ties}
         super().__init__()
 
     def _ties(self, x: Any, *, dim: Any = None, keepdim: bool = False) -> Any:
@@ -100,7 +101,7 @@ class Picked(Op):
     kind = "choice"
     outputs = 2
     uses = ("y",)
-    samples = (Sample(((2, 3),), {"dim": 0}), Sample(((2, 3),), {"dim": -1}))
+    samples: tuple[Sample, ...] = (Sample(((2, 3),), {"dim": 0}), Sample(((2, 3),), {"dim": -1}))
     letter: ClassVar[str] = "a"
 
     def given(self, y: Any, *ins: Any, **options: Any) -> dict[str, Any]:
@@ -136,7 +137,7 @@ class ExtremumOfAxis(Picked):
         self.name, self.backward_name = name, backward_name
         self.functions = self.methods = (torch_name,)
         self.samples = (*Picked.samples, Sample(((2, 3),), {"dim": 1, "keepdim": True}))
-        self.special: Any = {"tie": self._ties}
+        self.special = {"tie": self._ties}
         self._find = np.argmax if torch_name == "max" else np.argmin
         self._ufunc = np.maximum if torch_name == "max" else np.minimum
         super().__init__()
@@ -176,11 +177,13 @@ class Sort(Picked):
     rule = "sort"
     letter = "a"
     backward_name = "SortBackward0"
-    special: Any = {
-        "tie": lambda x, dim=-1, descending=False, stable=False: (
-            np.diff(np.sort(x, axis=dim), axis=dim) == 0 if x.ndim else np.zeros(0, bool)
-        )
-    }
+    special = MappingProxyType(
+        {
+            "tie": lambda x, dim=-1, descending=False, stable=False: (
+                np.diff(np.sort(x, axis=dim), axis=dim) == 0 if x.ndim else np.zeros(0, bool)
+            )
+        }
+    )
     samples = (*Picked.samples, Sample(((4,),), {"descending": True}))
 
     def grad_fn(self, shapes: tuple[Shape | None, ...], options: Options) -> str:

@@ -160,7 +160,7 @@ def _integer_power(a: Any, b: Any) -> Any:
 
 
 def _power_base(xp: Any, g: Any, y: Any, a: Any, b: Any) -> Any:
-    if isinstance(b, int | float) or (isinstance(b, np.ndarray | np.generic) and b.ndim == 0):
+    if np.ndim(b) == 0 and not hasattr(b, "requires_grad"):
         return xp.zero(g) if b == 0 else g * (b * xp.pow(a, b - 1))
     return xp.where(b == 0, 0.0, g * (b * a ** (b - 1)))  # 0**0 has slope 0 in its base, where 0 * 0**-1 is nan
 

@@ -69,7 +69,12 @@ class Matmul(Op):
 
     def grad_fn(self, shapes: tuple[Shape | None, ...], options: Options) -> str:
         ranks = tuple(len(shape or ()) for shape in shapes)
-        names = {(2, 2): "MmBackward0", (2, 1): "MvBackward0", (1, 2): "SqueezeBackward4", (1, 1): "DotBackward0"}
+        names: dict[tuple[int, ...], str] = {
+            (2, 2): "MmBackward0",
+            (2, 1): "MvBackward0",
+            (1, 2): "SqueezeBackward4",
+            (1, 1): "DotBackward0",
+        }
         return names.get(ranks, "UnsafeViewBackward0")
 
     def forward(self, a: Any, b: Any) -> Any:

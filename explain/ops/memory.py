@@ -76,10 +76,10 @@ class Written(Op):
 
     def given(self, y: Any, *ins: Array, **options: Any) -> dict[str, Array]:
         base, value = ins
-        source = np.full(base.size, -1)
+        source: Any = np.full(base.size, -1)
         source[options["positions"]] = np.arange(value.size).reshape(value.shape)
-        source = source.reshape(base.shape)
-        places = np.unravel_index(np.maximum(source, 0), value.shape) if value.ndim and value.size else ()
+        source = np.reshape(source, base.shape)
+        places: Any = np.unravel_index(np.maximum(source, 0), value.shape) if value.ndim and value.size else ()
         return {"w": (source >= 0).astype(np.int64), **{f"p{k}": np.asarray(place) for k, place in enumerate(places)}}
 
     def formula(self, s: Any, out: Any, base: Any, value: Any, *, positions: Array, indexed: bool = False) -> Any:

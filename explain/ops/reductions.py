@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import math
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 
 from explain.ops.base import Op, Options, Sample, Shape, axes, block, numpy_dtype, word
+
+ADD: Any = np.add  # numpy's stubs know no keepdims that is a variable
+MAXIMUM: Any = np.maximum
+MULTIPLY: Any = np.multiply
 
 DIMS: tuple[Any, ...] = (
     {}, {"dim": 0}, {"dim": -1, "keepdim": True}, {"dim": (0, 2)}, {"dim": (0, 1, 2), "keepdim": True},
@@ -50,7 +55,7 @@ class Sum(Op):
     def forward(self, x: Any, *, dim: Any = None, keepdim: bool = False) -> Any:
         if x.dtype.kind in "bui":
             x = x.astype(np.int64)  # torch adds integers and truth values in int64
-        return np.add.reduce(x, axis=None if dim is None else axes(dim, x.ndim), keepdims=keepdim)
+        return ADD.reduce(x, axis=None if dim is None else axes(dim, x.ndim), keepdims=keepdim)
 
     def vjp(self, xp: Any, needs: Any, g: Any, y: Any, x: Any, *, dim: Any = None, keepdim: bool = False) -> Any:
         return (xp.expand(spread(xp, g, x.shape, dim, keepdim), shape=x.shape),)
@@ -82,10 +87,10 @@ class Mean(Op):
                 f"Got: {word(x.dtype)}"
             )
         if dim is None and not keepdim:
-            return np.add.reduce(x, axis=None) / x.size
+            return ADD.reduce(x, axis=None) / x.size
         over = axes(dim, x.ndim)
         count = math.prod([x.shape[k] for k in over])
-        return np.add.reduce(x, axis=over, keepdims=keepdim) / x.dtype.type(count)
+        return ADD.reduce(x, axis=over, keepdims=keepdim) / x.dtype.type(count)
 
     def vjp(self, xp: Any, needs: Any, g: Any, y: Any, x: Any, *, dim: Any = None, keepdim: bool = False) -> Any:
         if dim is None and not keepdim:
@@ -167,7 +172,7 @@ class Prod(Op):
     def forward(self, x: Any, *, dim: Any = None, keepdim: bool = False) -> Any:
         if x.dtype.kind in "bui":
             x = x.astype(np.int64)
-        return np.multiply.reduce(x, axis=axes(dim, x.ndim), keepdims=keepdim)
+        return MULTIPLY.reduce(x, axis=axes(dim, x.ndim), keepdims=keepdim)
 
     def vjp(self, xp: Any, needs: Any, g: Any, y: Any, x: Any, *, dim: Any = None, keepdim: bool = False) -> Any:
         return (spread(xp, g, x.shape, dim, keepdim) * xp.prod_others(x, dim=axes(dim, x.ndim)),)
@@ -191,9 +196,9 @@ class Norm(Op):
     rule = "norm"
     uses = ("x y",)
     backward_name = "LinalgVectorNormBackward0"
-    special = {
-        "kink": lambda x, p=2, dim=None, keepdim=False: _norm(x, p, axes(dim, x.ndim), True) == 0 if p != 1 else x == 0
-    }
+    special = MappingProxyType(
+        {"kink": lambda x, p=2, dim=None, keepdim=False: _norm(x, p, axes(dim, x.ndim), True) == 0 if p != 1 else x == 0}
+    )
     samples = (
         *_samples(ONE_DIM), Sample(((2, 3),), {"p": 1}), Sample(((2, 3),), {"p": 3, "dim": 1}),
         Sample(((4,),), {"p": math.inf}),
@@ -259,13 +264,13 @@ def _order(p: Any) -> Any:
 def _norm(x: Any, p: Any, over: tuple[int, ...], keepdim: bool) -> Any:
     p = _order(p)
     if p == 2:
-        return np.sqrt(np.add.reduce(x * x, axis=over, keepdims=keepdim))
+        return np.sqrt(ADD.reduce(x * x, axis=over, keepdims=keepdim))
     size = np.abs(x)
     if p == 1:
-        return np.add.reduce(size, axis=over, keepdims=keepdim)
+        return ADD.reduce(size, axis=over, keepdims=keepdim)
     if p == math.inf:
-        return np.maximum.reduce(size, axis=over, keepdims=keepdim)
-    return np.add.reduce(size ** x.dtype.type(p), axis=over, keepdims=keepdim) ** x.dtype.type(1 / p)
+        return MAXIMUM.reduce(size, axis=over, keepdims=keepdim)
+    return ADD.reduce(size ** x.dtype.type(p), axis=over, keepdims=keepdim) ** x.dtype.type(1 / p)
 
 
 @block
@@ -288,9 +293,9 @@ class LogSumExp(Op):
 
     def forward(self, x: Any, *, dim: Any, keepdim: bool = False) -> Any:
         over = axes(dim, x.ndim)
-        top = np.maximum.reduce(x, axis=over, keepdims=True, initial=-np.inf)
+        top = MAXIMUM.reduce(x, axis=over, keepdims=True, initial=-np.inf)
         top = np.where(np.isfinite(top), top, 0).astype(x.dtype)
-        y = np.log(np.add.reduce(np.exp(x - top), axis=over, keepdims=True)) + top
+        y = np.log(ADD.reduce(np.exp(x - top), axis=over, keepdims=True)) + top
         return y if keepdim else np.squeeze(y, axis=over)[()]
 
     def vjp(self, xp: Any, needs: Any, g: Any, y: Any, x: Any, *, dim: Any, keepdim: bool = False) -> Any:

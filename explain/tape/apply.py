@@ -39,13 +39,10 @@ def apply(op: Op, ins: tuple[Any, ...], options: dict[str, Any] = NO_OPTIONS) ->
         y = y.copy()  # fresh values are nobody else's
     node = None
     memory = Version() if op.reads_result else None
-    if state.grad_enabled and op.differentiable:
-        if len(ins) == 1:
-            tracked = ins[0].tracked
-        else:
-            tracked = any([isinstance(t, Tensor) and t.tracked for t in ins])
-        if tracked:
-            node = _node(op, ins, arrays, options, y, memory)
+    if (state.grad_enabled and op.differentiable) and (
+        ins[0].tracked if len(ins) == 1 else any(isinstance(t, Tensor) and t.tracked for t in ins)
+    ):
+        node = _node(op, ins, arrays, options, y, memory)
     if op.outputs == 1:
         out = _output(y, node if y.dtype.kind == "f" else None, 0, memory)
         if op.views:
@@ -75,7 +72,7 @@ def _node(op: Op, ins: tuple[Any, ...], arrays: list[Any], options: dict[str, An
         t = ins[0]
         parents: tuple[Any, ...] = (t.node or t,)
         needs: tuple[bool, ...] = (True,)
-        slots = (t.slot,) if t.slot else None
+        slots: Any = (t.slot,) if t.slot else None
         metas: tuple[Any, ...] = ((t.data.shape, t.data.dtype),)
     else:
         parents = tuple([(t.node or t) if isinstance(t, Tensor) and t.tracked else None for t in ins])
@@ -95,10 +92,10 @@ def _node(op: Op, ins: tuple[Any, ...], arrays: list[Any], options: dict[str, An
     else:
         shape, dtype = tuple([part.shape for part in y]), tuple([part.dtype for part in y])
     result = (y, memory, 0) if reads_result else None
-    exact = all([parent is None or t.data.dtype == dtype for parent, t in zip(parents, ins, strict=True)])
+    exact = all(p is None or t.data.dtype == dtype for p, t in zip(parents, ins, strict=True))
     if exact and len(ins) > 1:
-        exact = not any([isinstance(t, Tensor) and t.data is not a for t, a in zip(ins, arrays, strict=True)]) and (
-            not op.broadcasts or all([p is None or t.data.shape == shape for p, t in zip(parents, ins, strict=True)])
+        exact = not any(isinstance(t, Tensor) and t.data is not a for t, a in zip(ins, arrays, strict=True)) and (
+            not op.broadcasts or all(p is None or t.data.shape == shape for p, t in zip(parents, ins, strict=True))
         )
     return Node(op, options, parents, needs, slots, metas, saved, versions, result, op.outputs, shape, dtype, exact)
 

@@ -18,8 +18,8 @@ def tensor(data: Any, dtype: Any = None, requires_grad: bool = False) -> Tensor:
     """A leaf holding a copy of ``data``: a number, nested sequences of numbers (or 0-d tensors), an array.
 
     ``dtype``: as in torch (a DType, its name, a numpy dtype); by default float32 for Python floats, int64 for integers,
-    bool for truth values, and an array's own. Raises torch's TypeError, ValueError and RuntimeError for anything else, and
-    its RuntimeError for integers that shall require gradients.
+    bool for truth values, and an array's own. Raises torch's TypeError, ValueError and RuntimeError for anything else,
+    and its RuntimeError for integers that shall require gradients.
     """
     wanted = None if dtype is None else dtypes.as_numpy(dtype)
     if isinstance(data, Tensor):
@@ -28,8 +28,9 @@ def tensor(data: Any, dtype: Any = None, requires_grad: bool = False) -> Tensor:
         array = np.array(data)
         if array.dtype not in BY_NUMPY:
             raise TypeError(
-                f"can't convert np.ndarray of type numpy.{array.dtype.type.__name__}. The only supported types are: float64, "
-                "float32, float16, complex64, complex128, int64, int32, int16, int8, uint64, uint32, uint16, uint8, and bool."
+                f"can't convert np.ndarray of type numpy.{array.dtype.type.__name__}. The only supported types are: "
+                "float64, float32, float16, complex64, complex128, int64, int32, int16, int8, uint64, uint32, uint16, "
+                "uint8, and bool."
             )
     else:
         shape = _shape(data)

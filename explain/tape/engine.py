@@ -26,9 +26,9 @@ SECOND_BACKWARD = (
     "after calling backward."
 )
 MODIFIED = (
-    "one of the variables needed for gradient computation has been modified by an inplace operation: [{kind} {shape}]{made} is "
-    "at version {now}; expected version {then} instead. Hint: enable anomaly detection to find the operation that failed to "
-    "compute its gradient, with torch.autograd.set_detect_anomaly(True, check_nan=False)."
+    "one of the variables needed for gradient computation has been modified by an inplace operation: [{kind} {shape}]"
+    "{made} is at version {now}; expected version {then} instead. Hint: enable anomaly detection to find the operation "
+    "that failed to compute its gradient, with torch.autograd.set_detect_anomaly(True, check_nan=False)."
 )
 Target = tuple[Node | Tensor, int]
 Roots = list[tuple[Tensor, Any]]
@@ -61,7 +61,7 @@ def _walk(
     xp = TAPED if create_graph else NUMERIC
     recorder = state.recorder
     pending: dict[Node, Any] = {}
-    leaves: dict[Tensor, Any] = {}
+    leaves: dict[Any, Any] = {}
     heap: list[tuple[int, Node]] = []
 
     for tensor, g in roots:
@@ -157,7 +157,7 @@ def _catch(wanted: dict[Target, Any] | None, node: Node, g: Any) -> None:
 def _on_the_way(roots: Roots, wanted: dict[Target, Any]) -> set[Any]:
     """The nodes and leaves through which a cotangent from the roots can come to a target."""
     seen: set[Node] = set()
-    todo = [tensor.node for tensor, _ in roots]
+    todo: list[Any] = [tensor.node for tensor, _ in roots]
     while todo:
         node = todo.pop()
         if isinstance(node, Node) and node not in seen:

@@ -90,8 +90,8 @@ def _fit(value: Tensor, shape: tuple[int, ...], dtype: np.dtype, indexed: bool) 
     given = value.data.shape
     if indexed and np.broadcast_shapes(given, shape) != shape if _broadcastable(given, shape) else indexed:
         raise RuntimeError(
-            f"shape mismatch: value tensor of shape {list(value.data.shape)} cannot be broadcast to indexing result of shape "
-            f"{list(shape)}"
+            f"shape mismatch: value tensor of shape {list(value.data.shape)} cannot be broadcast to indexing result of "
+            f"shape {list(shape)}"
         )
     if given != shape:
         value = apply(REGISTRY["expand"], (value,), {"shape": shape})
@@ -177,8 +177,6 @@ def _rewrite_part(tensor: Tensor, positions: np.ndarray, value: Tensor, indexed:
         if state.recorder is not None:
             state.recorder.before_write(root)
             state.recorder.replaced(root, result)
-    elif state.recorder is not None:
-        state.recorder.before_write(root)
     alias(root)
     if root.data.ndim:
         root.data[np.unravel_index(positions, root.data.shape)] = value.data

@@ -87,7 +87,7 @@ class enable_grad(_Bare):
 
 
 class set_grad_enabled(_GradMode):
-    """``no_grad`` or ``enable_grad`` by a flag. Takes effect at once, like torch's, and ends with the block if used as one."""
+    """``no_grad`` or ``enable_grad`` by a flag. Takes effect at once, like torch's, and ends with its block, if any."""
 
     def __init__(self, mode: bool) -> None:
         self.enabled = bool(mode)

@@ -42,7 +42,7 @@ def _array(value: Any, dtype: np.dtype) -> np.ndarray:
 
 
 def promoted(op: Op, ins: tuple[Any, ...]) -> list[Any]:
-    """The inputs as arrays of the dtypes that the op computes in. Raises torch's errors for dtypes that do not go together."""
+    """The inputs as arrays of the dtypes that the op computes in. Raises torch's errors for dtypes that do not fit."""
     arrays = [t.data if isinstance(t, Tensor) else t for t in ins]
     if op.refuses is not None:
         kinds = tuple([(a if isinstance(t, Tensor) else np.asarray(t)).dtype.kind for t, a in zip(ins, arrays, strict=True)])

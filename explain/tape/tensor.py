@@ -115,7 +115,7 @@ class Tensor:
 
     @property
     def _base(self) -> Tensor | None:
-        return self.base and self.base.root
+        return None if self.base is None else self.base.root
 
     def size(self, dim: int | None = None) -> Any:
         """The shape, or the size of one axis."""
@@ -199,7 +199,7 @@ class Tensor:
     def __iter__(self) -> Iterator[Tensor]:
         if self.data.ndim == 0:
             raise TypeError("iteration over a 0-d tensor")
-        return iter([self[k] for k in range(len(self))])  # type: ignore[index]
+        return iter([self[k] for k in range(len(self))])
 
     def __contains__(self, element: Any) -> bool:
         if not isinstance(element, Tensor | int | float | np.generic):
@@ -207,6 +207,24 @@ class Tensor:
         return bool((self.data == (element.data if isinstance(element, Tensor) else element)).any())
 
     __hash__ = object.__hash__
+
+    if TYPE_CHECKING:  # what operators.equip puts on
+
+        def __getattr__(self, name: str) -> Any: ...
+        def __getitem__(self, index: Any) -> Any: ...
+        def __setitem__(self, index: Any, value: Any) -> None: ...
+        def __add__(self, other: Any) -> Any: ...
+        def __radd__(self, other: Any) -> Any: ...
+        def __sub__(self, other: Any) -> Any: ...
+        def __rsub__(self, other: Any) -> Any: ...
+        def __mul__(self, other: Any) -> Any: ...
+        def __rmul__(self, other: Any) -> Any: ...
+        def __truediv__(self, other: Any) -> Any: ...
+        def __rtruediv__(self, other: Any) -> Any: ...
+        def __pow__(self, other: Any) -> Any: ...
+        def __rpow__(self, other: Any) -> Any: ...
+        def __matmul__(self, other: Any) -> Any: ...
+        def __neg__(self) -> Any: ...
 
     # autograd
 
@@ -238,13 +256,12 @@ class Tensor:
         return self.gradient
 
     @grad.setter
-    def grad(self, gradient: Tensor | None) -> None:
+    def grad(self, gradient: Any) -> None:
         if gradient is None:
             self.gradient = None
             return
         if not isinstance(gradient, Tensor):
-            kind = type(gradient).__name__
-            raise TypeError(f"assigned grad expected to be a Tensor or None but got grad of type {kind}")
+            raise TypeError(f"assigned grad expected to be a Tensor or None but got grad of type {type(gradient).__name__}")
         if gradient.data.dtype != self.data.dtype:
             given, own = BY_NUMPY[gradient.data.dtype], BY_NUMPY[self.data.dtype]
             raise RuntimeError(GRAD_DTYPE.format(given.c_name, own.legacy))
