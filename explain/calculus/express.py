@@ -23,7 +23,7 @@ from explain.calculus.symbols import (
 )
 from explain.calculus.walk import canonical
 
-POOL = tuple("ijklmpqrstuvwxyz")
+POOL = tuple("ijklmprstuvhqwxyz")
 
 
 def in_terms_of(e: Expr, formula: Expr, out: Sequence[Index], name: TensorName) -> Expr:

@@ -16,7 +16,7 @@ from explain.derivation import check
 from explain.derivation.code import code_of
 from explain.derivation.model import Check, ClosedForm, Derivation, Gradient, Let, Note, Operation, Row, Step
 from explain.derivation.plan import TANGENT, Plan, PlannedStep, plan_for
-from explain.derivation.pullback import pull_back
+from explain.derivation.pullback import pull_back, pull_back_whole
 from explain.derivation.replay import Replay, differences
 from explain.derivation.rules import COUNTS
 from explain.derivation.symbolic import Bind, bar, given_arrays
@@ -27,6 +27,8 @@ from explain.tape.record import Backward, Tape, Value
 SMALL = 6
 """A Jacobian with at most this many entries on either side is written out with its numbers."""
 MEANING_STEP = 0.01
+FINER = (8.0, 1.0, 1 / 8, 1 / 64, 1 / 512, 1 / 4096)
+"""Steps that differences are tried with where the usual one does not agree with the tape."""
 DIRECTIONS = 2
 """How many random changes u the adjoint identity is tried with."""
 
@@ -35,7 +37,8 @@ DIRECTIONS = 2
 class Request:
     """What is to be derived: ``output`` and ``wanted`` are value ids. ``mode`` as in ``Derivation``. ``backward``: the
     recorded walk (None where there is none). ``jacobians``: per leaf all rows by the tape, for mode jacobian.
-    ``grads``: ``.grad`` of each leaf after the walk. ``sizes``: what symbolic sizes are called, by Size symbol."""
+    ``grads``: ``.grad`` of each leaf after the walk. ``sizes``: what symbolic sizes are called, by Size symbol.
+    ``symbolic``: the recorded values only stand in, no number is shown."""
 
     tape: Tape
     output: int
@@ -45,6 +48,7 @@ class Request:
     jacobians: Mapping[int, Any]
     grads: Mapping[int, Any]
     sizes: Mapping[Any, Any]
+    symbolic: bool = False
 
 
 def derive(request: Request) -> Derivation:
@@ -60,7 +64,7 @@ class _Builder:
         self.plan = plan
         self.tape = request.tape
         self.replay = Replay(request.tape, request.output)
-        self.numbers = request.mode != "symbolic"
+        self.numbers = not request.symbolic
 
     @cached_property
     def arrays(self) -> dict[str, Any]:
@@ -90,6 +94,7 @@ class _Builder:
             output=self.plan.names[self.r.output],
             line=output.place.line if output.place else None,
             mode=self.r.mode,
+            symbolic=self.r.symbolic,
             cotangent=backward.seed if backward is not None and self.numbers else None,
             rows=self._rows(),
             steps=steps,
@@ -102,16 +107,22 @@ class _Builder:
     # forward
 
     def _rows(self) -> tuple[Row, ...]:
-        rows = []
         seen: set[int] = set()
         for group in self.plan.groups:
             for i in (*group.inputs, group.output):
-                if i not in seen:
-                    seen.add(i)
-                    rows.append(self._row(self.tape.values[i]))
+                seen.add(i)
+        rows = [self._row(self.tape.values[i]) for i in sorted(seen)]
         if not self.plan.groups:
             rows.append(self._row(self.tape.values[self.r.output]))
+        rows += [self._positions(name, k, key) for name, (k, key) in self.plan.given.items()]
         return tuple(sorted(rows, key=lambda row: row.kind == "step"))
+
+    def _positions(self, name: str, k: int, key: str) -> Row:
+        """An index array that forward gave and formulas refer to: which positions were picked."""
+        array = np.asarray(given_arrays(self.tape, k)[key])
+        code = code_of(self.tape, self.tape.applied[k].outputs[0], self.plan.names)
+        shown = array if self.numbers else None
+        return Row(name, "positions", array.shape, "int64", None, shown, None, code, None)
 
     def _row(self, v: Value) -> Row:
         formula = self.plan.rows.get(v.id)
@@ -251,7 +262,7 @@ class _Builder:
             checks=checks,
             reason=reason,
             jacobian=rows,
-            first_order=self._first_order(leaf, value) if self.r.mode in ("gradient", "vjp") and reached else None,
+            first_order=self._first_order(leaf, value) if reached and not self._special_kinds(leaf) else None,
         )
 
     def _value(self, leaf: int) -> Any:
@@ -268,6 +279,11 @@ class _Builder:
         floor = check.rounding_floor(dtype, [*sent, self.tape.values[self.r.output].array * 0 + 1])
         return (self._formula_check(leaf, value, planned, dtype, floor), self._differences(leaf, value, dtype, floor))
 
+    def _in_float64(self, leaf: int) -> Any:
+        """The gradient by the ops' own vjp rules, run in float64: the tape without the rounding of its dtype."""
+        assert self.r.backward is not None
+        return pull_back_whole(self.tape, self.replay.values, self.r.output, self.r.backward.seed, leaf)
+
     def _formula_check(self, leaf: int, value: Any, planned: Any, dtype: str, floor: float) -> Check:
         problems = [p.problem for p in self.plan.steps if p.problem is not None]
         try:
@@ -280,7 +296,11 @@ class _Builder:
             found = []
         if problems and not found:
             return Check("formula", "not_applicable", None, "cannot_derive", {"what": problems[0].message})
-        return check.formula_check(value, found, dtype, floor, self._special_kinds(leaf))
+        special = self._special_kinds(leaf)
+        first = check.formula_check(value, found, dtype, floor, special)
+        if first.status != "failed" or dtype == "float64" or self.r.backward is None:
+            return first
+        return check.in_float64(first, check.formula_check(self._in_float64(leaf), found, "float64", 0.0, special))
 
     def _by_steps(self, leaf: int) -> Any:
         """The gradient from the steps' formulas alone, each fed with the one before: no number of the tape's backward."""
@@ -310,7 +330,14 @@ class _Builder:
         else:
             assert self.r.backward is not None
             seed = self.r.backward.seed
-        return check.differences_check(value, differences(self.replay, leaf, seed), dtype, floor, special)
+        first = check.differences_check(value, differences(self.replay, leaf, seed), dtype, floor, special)
+        if first.status != "failed":
+            return first
+        finer = differences(self.replay, leaf, seed, FINER)
+        first = check.differences_check(value, finer, dtype, floor, special)
+        if first.status != "failed" or dtype == "float64" or self.r.backward is None:
+            return first
+        return check.in_float64(first, check.differences_check(self._in_float64(leaf), finer, "float64", 0.0, special))
 
     def _adjoint(self, planned: PlannedStep, upstream: Any, value: Any) -> Check:
         link = planned.link
@@ -328,7 +355,11 @@ class _Builder:
         members = link.step.group.applied
         inside = [s.cotangent for s in self.r.backward.sent if s.applied in members] if self.r.backward else []
         floor = check.rounding_floor(_dtype(x.array), [upstream, *inside])
-        return check.adjoint_check(upstream, pairs, value, _dtype(x.array), floor)
+        first = check.adjoint_check(upstream, pairs, value, _dtype(x.array), floor)
+        if first.status != "failed" or _dtype(x.array) == "float64":
+            return first
+        v, sent = self._vjp_of_step(planned)
+        return check.in_float64(first, check.adjoint_check(v, pairs, sent, "float64", 0.0))
 
     def _vjp_of_step(self, planned: PlannedStep) -> tuple[Any, Any]:
         """The step's vjp rules run on a random cotangent in float64, where no backward was recorded."""
@@ -339,8 +370,16 @@ class _Builder:
 
     # special points and notes
 
+    @cached_property
+    def _ran_into_infinity(self) -> bool:
+        """A value or a cotangent on the way was not finite in the tape's own precision."""
+        arrays = [v.array for v in self.tape.values]
+        arrays += [s.cotangent for s in self.r.backward.sent] if self.r.backward else []
+        floats = [a for a in map(np.asarray, arrays) if a.dtype.kind == "f"]
+        return not all(np.all(np.isfinite(a)) for a in floats)
+
     def _special_kinds(self, leaf: int) -> list[str]:
-        found = []
+        found = ["not_finite"] if self._ran_into_infinity else []
         for k in self.replay.dependents(leaf):
             found += [kind for kind, _ in self._special_at(k)]
         return found
@@ -369,18 +408,38 @@ class _Builder:
                 notes.append(Note(g.reason, {"x": g.wrt, "z": self.plan.names[self.r.output], "op": self._last_op()}))
             elif g.value is not None and np.size(g.value):
                 if not np.all(np.isfinite(g.value)):
-                    notes.append(Note("not_finite", {"x": g.wrt}))
+                    notes.append(Note("not_finite", {"x": g.wrt, "code": self._first_infinity() or g.wrt}))
                 elif g.grad is not None and not np.array_equal(g.grad, g.value):
                     notes.append(Note("accumulated", {"x": g.wrt}))
+        if not gradients:
+            notes.append(Note("no_float_leaf"))
         return tuple(notes)
 
+    def _first_infinity(self) -> str | None:
+        """The code of the first step whose result is not finite; None if a cotangent is the first that is not."""
+        for applied in self.tape.applied:
+            for i in applied.outputs:
+                array = np.asarray(self.tape.values[i].array)
+                if array.dtype.kind == "f" and not np.all(np.isfinite(array)):
+                    return code_of(self.tape, i, self.plan.names)
+        return None
+
     def _last_op(self) -> str:
-        source = self.tape.values[self.r.output].source
-        return self.tape.applied[source[0]].op.name if source else ""
+        """The op that stops the gradient: the last on the way that has no derivative."""
+        for k in reversed(self.replay.order):
+            if not self.tape.applied[k].op.differentiable:
+                return self.tape.applied[k].op.name
+        return ""
 
     def _first_order(self, leaf: int, value: Any) -> dict[str, Any] | None:
         """Raise one entry by a little: what the gradient says, and what the output really does, in float64."""
-        if not self.numbers or value is None or not np.size(value) or not np.all(np.isfinite(value)):
+        if (
+            not self.numbers
+            or self.r.mode == "jacobian"
+            or value is None
+            or not np.size(value)
+            or not np.all(np.isfinite(value))
+        ):
             return None
         assert self.r.backward is not None
         seed = np.asarray(self.r.backward.seed, np.float64)
@@ -407,4 +466,8 @@ def _dtype(array: Any) -> str:
 
 
 def _plain(e: Any) -> Any:
-    return int(e) if e.is_Integer else str(e).replace("*", "·")
+    """A size as a number, or as words: m·n, m², n − 1."""
+    if e.is_Integer:
+        return int(e)
+    words = str(e).replace("**2", "²").replace("**3", "³").replace("*", "·")
+    return words.replace(" - ", " − ")

@@ -39,6 +39,14 @@ def rounding_floor(dtype: str, sent: list[Any]) -> float:
     return ROUNDINGS * float(np.finfo(dtype).eps) * largest
 
 
+def in_float64(check: Check, again: Check) -> Check:
+    """A check that failed in a tape of low precision, judged by the same rules run in float64: if they agree there, what
+    differed is the precision of the dtype, and the check says by how much."""
+    if check.status == "failed" and again.status == "ok":
+        return Check(check.name, "ok", check.error, "precision", check.details)
+    return check
+
+
 def judged(name: str, gap: float, scale: float, tolerance: float, floor: float = 0.0, **details: Any) -> Check:
     """A check that applies: ok within the tolerance, relative to the largest entry; or, with the reason ``rounding``,
     where all that differs is what rounding leaves of terms that cancel."""
@@ -52,30 +60,35 @@ def judged(name: str, gap: float, scale: float, tolerance: float, floor: float =
 
 def formula_check(tape_value: Any, formula_values: list[Any], dtype: str, floor: float, special: list[str]) -> Check:
     """The tape's own contribution against every formula evaluated for it: the worst of them counts. At a kink, tie or
-    pole (``special``) entries where a formula has no finite value are PyTorch's choice and not judged."""
+    pole, or where the tape ran into infinities (``special``), entries that are not finite in one of the two are not
+    judged."""
     checks = [_one_formula(np.asarray(tape_value, np.float64), f, dtype, floor, special) for f in formula_values]
     order = {"failed": 2, "not_applicable": 1, "ok": 0}
     return max(checks, key=lambda c: (order[c.status], c.error or 0.0))
 
 
 def _one_formula(tape_value: np.ndarray, formula: Any, dtype: str, floor: float, special: list[str]) -> Check:
-    singular = ~np.isfinite(formula) & np.isfinite(tape_value) if special else np.zeros(tape_value.shape, bool)
+    finite = np.isfinite(formula) & np.isfinite(tape_value)
+    singular = ~finite if special else np.zeros(tape_value.shape, bool)
     check = judged("formula", *gap_and_scale(tape_value[~singular], formula[~singular]), FORMULA[dtype], floor)
+    if "not_finite" in special and (check.status == "failed" or singular.any()):
+        return Check("formula", "not_applicable", None, "not_finite", {"excused": int(singular.sum())})
     if check.status == "failed" or not singular.any():
         return check
     return Check("formula", "not_applicable", None, "singular", {"excused": int(singular.sum())})
 
 
 def differences_check(tape_value: Any, found: Differences, dtype: str, floor: float, special: list[str]) -> Check:
-    """The tape against central differences. At a kink, tie or pole that the tape ran through (``special``), entries whose
-    one-sided differences disagree are not judged, and the check says so."""
+    """The tape against central differences. At a kink, tie or pole that the tape ran through (``special``), entries that
+    disagree, or whose one-sided differences do, are not judged, and the check says so: there the formula is the witness."""
     g = np.asarray(tape_value, np.float64)
     tried = g.ravel()[found.entries]
     tolerance = DIFFERENCES[dtype]
     _, scale = gap_and_scale(tried, found.central)
     reach = max(tolerance * scale, floor)
     bent = ~(np.abs(found.left - found.right) <= np.maximum(1e-3 * np.abs(found.central), 10 * (reach + found.noise)))
-    excused = bent | ~np.isfinite(tried) if special else np.zeros(bent.shape, bool)
+    apart = ~(np.abs(tried - found.central) <= reach + found.noise)
+    excused = bent | apart if special else np.zeros(bent.shape, bool)
     details: dict[str, Any] = {"entries": len(found.entries), "of": int(g.size), "directions": len(found.directions)}
     gap = _beyond(tried[~excused], found.central[~excused], found.noise[~excused])
     if not excused.any():
@@ -88,7 +101,8 @@ def differences_check(tape_value: Any, found: Differences, dtype: str, floor: fl
     k = int(np.flatnonzero(excused)[0])
     details |= {"left": float(found.left[k]), "right": float(found.right[k]), "tape": float(tried[k])}
     details |= {"excused": int(excused.sum())}
-    return Check("differences", "not_applicable", None, special[0], details)
+    kinds = [kind for kind in ("not_finite", "pole", "tie", "kink") if kind in special]
+    return Check("differences", "not_applicable", None, kinds[0], details)
 
 
 def _beyond(tape: np.ndarray, difference: np.ndarray, noise: np.ndarray) -> float:

@@ -6,7 +6,6 @@ import re
 
 from explain.tape.record import Tape
 
-
 PICKED = re.compile(r"\)*\s*(\[\s*-?\d\s*\]|\.values|\.indices)")
 """What picks one of the results of an op with several: the name stands for the picked one."""
 

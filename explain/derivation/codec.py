@@ -204,7 +204,8 @@ def _known(shape: tuple[Any, ...]) -> tuple[int, ...] | None:
 
 def _encode_derivation(d: Derivation, arrays: Arrays) -> dict[str, Any]:
     return {
-        "output": d.output, "line": d.line, "mode": d.mode, "cotangent": arrays.encode(d.cotangent), "ok": d.ok,
+        "output": d.output, "line": d.line, "mode": d.mode, "symbolic": d.symbolic,
+        "cotangent": arrays.encode(d.cotangent), "ok": d.ok,
         "nodes": [_encode_row(r, arrays) for r in d.rows],
         "edges": [list(edge) for edge in d.edges],
         "steps": [_encode_step(s, arrays) for s in d.steps],
@@ -229,6 +230,7 @@ def _decode_derivation(data: dict[str, Any], arrays: Arrays) -> Derivation:
         lets=tuple(Let(p["name"], _formula(p["formula"]), p["kind"]) for p in data["lets"]),
         notes=tuple(_decode_note(n) for n in data["notes"]),
         edges=tuple((a, b) for a, b in data["edges"]),
+        symbolic=data["symbolic"],
     )
 
 

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import itertools
+import math
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from sympy import Mul
+from sympy import Integer, Mul
 
 from explain.calculus.reader import size_symbol
 from explain.calculus.symbols import Size
 from explain.derivation.build import Request, derive
 from explain.derivation.model import Run, Tensor
-from explain.errors import InputError
+from explain.errors import InputError, OperationError
 from explain.program.evaluate import Traced, evaluate
 from explain.program.expression import Expression, parse
 from explain.program.roles import kept_names
@@ -23,8 +26,10 @@ from explain.tape.record import Tape
 
 MOST_ROWS = 256
 """A vector result without v is shown by its whole Jacobian up to this many rows."""
-PRIMES = (5, 7, 11, 13, 17, 19, 23, 29, 31, 37)
+PRIMES = (11, 13, 17, 19, 23, 29, 31, 37, 41, 43, 47, 53)
 """Sizes that stand in for symbolic ones: products of them can be told apart."""
+LARGEST_DEGREE = 3
+LARGEST_OFFSET = 6
 
 Shape = Sequence[str | int]
 
@@ -65,13 +70,13 @@ def run_expression(
     """The document of one expression; see ``expr``. ``given``: the values by name, empty for a symbolic derivation."""
     expression = parse(text)
     symbolic = not given and bool(expression.names)
-    sizes: dict[str, int] = {}
-    if symbolic:
-        sizes = _stand_in_sizes(expression, shapes)
-        given = _stand_ins(expression, shapes, sizes)
-    elif shapes:
+    if shapes and not symbolic:
         raise InputError("--shape gives sizes where no values are given; with --at the values say their shapes")
-    traced = evaluate(expression, given, wrt=wrt)
+    called: dict[Any, Any] = {}
+    if symbolic:
+        traced, called = _symbolically(expression, shapes, wrt)
+    else:
+        traced = evaluate(expression, given, wrt=wrt)
     mode, jacobians = _walk_back(traced, v, symbolic)
     tape = traced.tape()
     output = traced.recorder.value_id(traced.output)
@@ -89,7 +94,8 @@ def run_expression(
         backward=tape.backwards[0] if tape.backwards else None,
         jacobians={traced.recorder.value_id(traced.inputs[name]): rows for name, rows in jacobians.items()},
         grads=grads,
-        sizes=_named_sizes(tape, sizes),
+        sizes=called,
+        symbolic=symbolic,
     )
     derivation = derive(request)
     tensors = () if symbolic else _tensors(traced, derivation.output)
@@ -104,10 +110,10 @@ def _walk_back(traced: Traced, v: Given | None, symbolic: bool) -> tuple[str, di
     if v is not None:
         traced.backward(v)
         return "vjp", {}
-    if traced.output.data.size == 1 and traced.output.data.ndim == 0:
+    if traced.output.data.size == 1:
         traced.backward()
-        return ("symbolic" if symbolic else "gradient"), {}
-    return "jacobian", {} if symbolic else _rows(traced)
+        return "gradient", {}
+    return "jacobian", {} if symbolic and traced.output.data.size > MOST_ROWS else _rows(traced)
 
 
 def _rows(traced: Traced) -> dict[str, np.ndarray]:
@@ -161,17 +167,43 @@ def _as_written(value: Given) -> str:
 # symbolic shapes
 
 
-def _stand_in_sizes(expression: Expression, shapes: Mapping[str, Shape]) -> dict[str, int]:
-    """A prime for every symbolic size, none of which divides a size that is a number."""
+def _symbolically(
+    expression: Expression, shapes: Mapping[str, Shape], wrt: Sequence[str] | None
+) -> tuple[Traced, dict[Any, Any]]:
+    """Run the expression on random values of stand-in sizes. Returns the run, and what its axis lengths are called."""
+    sizes, others = _stand_in_sizes(expression, shapes)
+    try:
+        traced = evaluate(expression, _stand_ins(expression, shapes, sizes), wrt=wrt)
+        if not sizes:
+            return traced, {}
+        other = evaluate(expression, _stand_ins(expression, shapes, others), wrt=wrt)
+    except OperationError as error:
+        message, hint = _with_names(error.message, sizes), _with_names(error.hint, sizes)
+        raise OperationError(message, error.place, hint) from None
+    return traced, _named_sizes(traced.tape(), sizes, other.tape(), others)
+
+
+def _with_names(text: str | None, sizes: Mapping[str, int]) -> Any:
+    """A message about stand-in sizes with the names of the sizes."""
+    for name, n in sizes.items():
+        text = None if text is None else re.sub(rf"(?<!\d){n}(?!\d)", name, text)
+    return text
+
+
+def _stand_in_sizes(expression: Expression, shapes: Mapping[str, Shape]) -> tuple[dict[str, int], dict[str, int]]:
+    """Two different primes for every symbolic size, none of which divides a size that is a number."""
     for name in shapes:
         if name not in expression.names:
             raise InputError(f"--shape {name}: the expression has no {name}; its names are {', '.join(expression.names)}")
     fixed = {n for shape in shapes.values() for n in shape if isinstance(n, int)}
     names = list(dict.fromkeys(n for shape in shapes.values() for n in shape if isinstance(n, str)))
+    for name in names:
+        if name in expression.names:
+            raise InputError(f"--shape: {name} is a size and a name of the expression; call the size something else")
     free = [p for p in PRIMES if not any(n % p == 0 for n in fixed)]
-    if len(names) > len(free):
-        raise InputError(f"{len(names)} symbolic sizes are too many: at most {len(free)}")
-    return dict(zip(names, free, strict=False))
+    if 2 * len(names) > len(free):
+        raise InputError(f"{len(names)} symbolic sizes are too many: at most {len(free) // 2}")
+    return dict(zip(names, free, strict=False)), dict(zip(names, reversed(free), strict=False))
 
 
 def _stand_ins(expression: Expression, shapes: Mapping[str, Shape], sizes: Mapping[str, int]) -> dict[str, Given]:
@@ -191,17 +223,33 @@ def _stand_ins(expression: Expression, shapes: Mapping[str, Shape], sizes: Mappi
     return found
 
 
-def _named_sizes(tape: Tape, sizes: Mapping[str, int]) -> dict[Any, Any]:
-    """What every axis length of a symbolic derivation is called: a product of the symbolic sizes in it."""
-    if not sizes:
-        return {}
+def _named_sizes(tape: Tape, sizes: Mapping[str, int], other: Tape, others: Mapping[str, int]) -> dict[Any, Any]:
+    """What every axis length of a symbolic derivation is called: c·(a product of sizes) + d, found from two runs with other
+    stand-ins. Raises InputError for a length that is not of this form, or that two different ones share."""
     found: dict[Any, Any] = {}
-    for n in sorted({n for value in tape.values for n in value.shape if n > 1}):
-        rest, parts = n, []
-        for name, prime in sizes.items():
-            while rest % prime == 0:
-                rest //= prime
-                parts.append(size_symbol(name))
-        if parts:
-            found[Size(f"n{n}")] = Mul(rest, *parts)
-    return found
+    for one, two in zip(tape.values, other.values, strict=True):
+        for n, m in zip(one.shape, two.shape, strict=True):
+            called = _called(n, m, sizes, others)
+            if called is None or found.setdefault(n, called) != called:
+                raise InputError(
+                    f"the length of an axis of {one.name or 'a result'} cannot be said with {', '.join(sizes)}",
+                    one.place,
+                    "Give values by --at, or shapes as numbers",
+                )
+    return {Size(f"n{n}"): called for n, called in found.items() if n > 1 and not called.is_Integer}
+
+
+def _called(n: int, m: int, sizes: Mapping[str, int], others: Mapping[str, int]) -> Any:
+    """The simplest form with value ``n`` in one run and ``m`` in the other: no offset before one, few factors before many."""
+    if n == m:
+        return Integer(n)
+    fits: list[tuple[tuple[int, int, int], Any]] = []
+    for degree in range(1, LARGEST_DEGREE + 1):
+        for names in itertools.combinations_with_replacement(sizes, degree):
+            here, there = (math.prod(s[name] for name in names) for s in (sizes, others))
+            factor, rest = divmod(n - m, here - there) if here != there else (0, 1)
+            offset = n - factor * here
+            if rest == 0 and factor > 0 and abs(offset) <= LARGEST_OFFSET:
+                form = factor * Mul(*(size_symbol(name) for name in names)) + offset
+                fits.append(((abs(offset), degree, factor), form))
+    return min(fits, key=lambda fit: fit[0])[1] if fits else None

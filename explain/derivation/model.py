@@ -60,7 +60,8 @@ class Tensor:
 class Row:
     """One line of the forward table: a tensor, its code, the formula of one entry as written, its value, its node.
 
-    ``kind``: leaf (a gradient is wanted), given (a constant) or step. ``shape`` may hold names of symbolic sizes.
+    ``kind``: leaf (a gradient is wanted), given (a constant), step, or positions (an
+    index array that forward gave). ``shape`` may hold names of symbolic sizes.
     """
 
     name: str
@@ -162,7 +163,7 @@ class Derivation:
     """Where the gradients of ``output`` come from.
 
     ``cotangent``: the v that backward started from (None: no numbers, or a Jacobian is shown). ``mode``: gradient (a
-    scalar), vjp (a given v), jacobian (a vector without v), symbolic (no values given).
+    scalar), vjp (a given v), jacobian (a vector without v), none (nothing to derive). ``symbolic``: no values were given.
     """
 
     output: str
@@ -175,6 +176,7 @@ class Derivation:
     lets: tuple[Let, ...] = ()
     notes: tuple[Note, ...] = ()
     edges: tuple[tuple[str, str], ...] = ()
+    symbolic: bool = False
 
     @property
     def ok(self) -> bool:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from explain.derivation.steps import Group
+from explain.derivation.steps import Group, needed
 from explain.ops.base import NUMERIC
 from explain.tape.record import Tape
 
@@ -18,7 +18,7 @@ def pull_back(tape: Tape, values: dict[int, Any], group: Group, v: Any, wanted: 
     for k in reversed(group.applied):
         applied = tape.applied[k]
         upstream = [arrived.get(i) for i in applied.outputs]
-        if all(g is None for g in upstream):
+        if all(g is None for g in upstream) or not applied.op.differentiable:
             continue
         several = applied.op.outputs > 1
         outputs = tuple(values[i] for i in applied.outputs)
@@ -40,6 +40,15 @@ def pull_back(tape: Tape, values: dict[int, Any], group: Group, v: Any, wanted: 
     return total
 
 
+def pull_back_whole(tape: Tape, values: dict[int, Any], output: int, v: Any, wanted: int) -> Any:
+    """Jᵀv from ``output`` to ``wanted`` by all ops' own rules in float64."""
+    everything = tuple(needed(tape, output))
+    inputs = tuple({i for k in everything for i in tape.applied[k].inputs if tape.values[i].source is None})
+    return pull_back(tape, values, Group(everything, output, inputs), v, wanted)
+
+
 def _flows(tape: Tape, group: Group, i: int) -> bool:
     array = np.asarray(tape.values[i].array)
-    return tape.values[i].number is None and array.dtype.kind == "f"
+    source = tape.values[i].source
+    smooth = source is None or tape.applied[source[0]].op.differentiable
+    return tape.values[i].number is None and array.dtype.kind == "f" and smooth

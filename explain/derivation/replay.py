@@ -6,6 +6,7 @@ never recomputed, so a choice made once stays made.
 
 from __future__ import annotations
 
+import itertools
 import math
 from dataclasses import dataclass
 from typing import Any
@@ -28,15 +29,15 @@ class Replay:
     def __init__(self, tape: Tape, output: int) -> None:
         self.output = output
         self._tape = tape
-        self._order = needed(tape, output)
+        self.order = needed(tape, output)
         self.values: dict[int, Any] = {}
-        for k in self._order:
+        for k in self.order:
             for i in tape.applied[k].inputs:
                 if tape.values[i].source is None:
                     self.values[i] = _as_float64(tape.values[i].array)
         if tape.values[output].source is None:
             self.values[output] = _as_float64(tape.values[output].array)
-        self._run(self._order, self.values)
+        self._run(self.order, self.values)
 
     def _run(self, order: list[int], values: dict[int, Any]) -> None:
         for k in order:
@@ -52,7 +53,7 @@ class Replay:
     def dependents(self, leaf: int) -> list[int]:
         """The applications whose result changes with this value."""
         touched, found = {leaf}, []
-        for k in self._order:
+        for k in self.order:
             if touched & set(self._tape.applied[k].inputs):
                 found.append(k)
                 touched |= set(self._tape.applied[k].outputs)
@@ -95,8 +96,12 @@ class Differences:
         return not self.directions
 
 
-def differences(replay: Replay, leaf: int, v: Any) -> Differences:
-    """Central and one-sided differences of ⟨v, output⟩ by the entries of ``leaf``, in float64."""
+def differences(replay: Replay, leaf: int, v: Any, scales: tuple[float, ...] = (1.0,)) -> Differences:
+    """Central and one-sided differences of ⟨v, output⟩ by the entries of ``leaf``, in float64.
+
+    ``scales``: factors on the step. With several, the two neighbouring steps that agree best are taken per entry, and by how
+    much they differ counts as noise: near a pole the usual step is too wide.
+    """
     start = np.array(replay.values[leaf], np.float64)
     order = replay.dependents(leaf)
     weight = np.asarray(v, np.float64)
@@ -113,12 +118,17 @@ def differences(replay: Replay, leaf: int, v: Any) -> Differences:
         entries = np.sort(stream.choice(start.size, SOME_ENTRIES, replace=False))
     rows = []
     for k in entries:
-        h = STEP * max(1.0, abs(float(start.flat[k])))
-        up, down = start.copy(), start.copy()
-        up.flat[k] += h
-        down.flat[k] -= h
-        above, below = value(up), value(down)
-        rows.append(((above - below) / (2 * h), (middle - below) / h, (above - middle) / h, ROUNDINGS * magnitude / h))
+        x = float(start.flat[k])
+        tried = []
+        for scale in scales:
+            h = STEP * scale * max(1.0, abs(x))
+            up, down = start.copy(), start.copy()
+            up.flat[k] = x + h
+            down.flat[k] = x - h
+            above, below = value(up), value(down)
+            slopes = ((above - below) / (2 * h), (middle - below) / h, (above - middle) / h)
+            tried.append((*slopes, ROUNDINGS * magnitude / h))
+        rows.append(_best(tried))
     central, left, right, noise = np.array(rows, np.float64).reshape(-1, 4).T
     directions = []
     for _ in range(DIRECTIONS if start.size > ALL_ENTRIES else 0):
@@ -128,3 +138,14 @@ def differences(replay: Replay, leaf: int, v: Any) -> Differences:
         slope = (value(start + h * d) - value(start - h * d)) / (2 * h)
         directions.append((d, slope, ROUNDINGS * magnitude / h))
     return Differences(entries, central, left, right, noise, tuple(directions))
+
+
+def _best(tried: list[tuple[float, float, float, float]]) -> tuple[float, float, float, float]:
+    """Of differences with ever smaller steps the one that agrees best with its neighbour, the gap added to its noise."""
+    best = tried[0]
+    smallest = math.inf
+    for one, other in itertools.pairwise(tried):
+        gap = abs(one[0] - other[0]) + other[3]
+        if gap < smallest:
+            smallest, best = gap, (other[0], other[1], other[2], gap)
+    return best

@@ -51,7 +51,8 @@ def table(rows: list[dict[str, Any]], say: Any, columns: int) -> str:
     cells = []
     for r in rows:
         kind = r["kind"]
-        entry = str(say.leaf()) if kind == "leaf" else str(say.given()) if kind == "given" else r["entry"] or r["code"]
+        words = {"leaf": say.leaf, "given": say.given, "positions": say.positions}
+        entry = str(words[kind]()) if kind in words else r["entry"] or r["code"]
         value = r["value"]
         shown = "" if value is None else str(say.all(value["text"])) if value["all"] else value["text"]
         cells.append([r["name"], str(say.scalar()) if r["scalar"] else r["shape"], entry, shown, r["grad_fn"] or ""])

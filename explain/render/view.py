@@ -40,6 +40,7 @@ def derivation_view(d: Derivation, t: Typesetter) -> View:
     """One derivation."""
     return {
         "mode": d.mode,
+        "symbolic": d.symbolic,
         "ok": d.ok,
         "output": t.name(d.output),
         "ell": t.ell,
@@ -166,32 +167,33 @@ def _step(s: Step, d: Derivation, t: Typesetter) -> View:
         "downstream": t.name(f"bar({s.input})"),
         "operations": [_operation(o, t) for o in s.operations],
         "notes": [_note(n, t) for n in s.notes],
-        "partial_sum": sum(other.input == s.input for other in d.steps) > 1,
     }
     if s.jacobian is not None and s.contracted is not None:
         rank = len(s.contracted.letters)
         target, out = s.jacobian.letters[:rank], s.jacobian.letters[rank:]
         partial = t.partial(t.entry(s.output, out), t.entry(s.input, target))
         view["jacobian"] = t.equation([partial, t.formula(s.jacobian)])
-        sides = [_arrival(s, view, t, s.contracted.letters), t.formula(s.contracted)]
+        sides = [_arrival(s, d, t, s.contracted.letters), t.formula(s.contracted)]
         if s.product is not None:
             sides.insert(1, t.formula(s.product))
         view["product"] = t.equation(sides)
         if s.matrix is not None and s.contracted.letters:
-            view["matrix"] = t.equation([_arrival(s, view, t, ()), t.matrix(s.matrix)])
+            view["matrix"] = t.equation([_arrival(s, d, t, ()), t.matrix(s.matrix)])
     if s.value is not None:
-        view["numbers"] = _numbers(s, d, view, t)
+        view["numbers"] = _numbers(s, d, t)
     return view
 
 
-def _arrival(s: Step, view: View, t: Typesetter, letters: tuple[str, ...]) -> str:
-    """The adjoint that the step contributes to, marked where it is one of several contributions."""
-    return t.entry(f"bar({s.input})", letters) if not view["partial_sum"] else t.contribution(s.input, s.output, letters)
+def _arrival(s: Step, d: Derivation, t: Typesetter, letters: tuple[str, ...]) -> str:
+    """The adjoint that the step sends to, marked where what it sends is one of several contributions."""
+    if sum(other.input == s.input for other in d.steps) > 1:
+        return t.contribution(s.input, s.output, letters)
+    return t.entry(f"bar({s.input})", letters)
 
 
-def _numbers(s: Step, d: Derivation, view: View, t: Typesetter) -> str:
+def _numbers(s: Step, d: Derivation, t: Typesetter) -> str:
     """symbol = substitution = value."""
-    sides = [_arrival(s, view, t, ())]
+    sides = [_arrival(s, d, t, ())]
     rounded = not figures.is_exact(s.value)
     if s.matrix is not None:
         values = {r.name: r.value for r in d.rows if r.value is not None} | {f"bar({s.output})": s.upstream}
@@ -247,8 +249,13 @@ def _together(g: Gradient, d: Derivation, t: Typesetter) -> View:
     assert g.closed_form is not None
     lines = [] if d.mode == "jacobian" else [t.equation([t.name(f"bar({d.output})"), "v" if d.mode == "vjp" else "1"])]
     for s in chain:
-        if s.contracted is not None:
-            lines.append(t.equation([t.entry(f"bar({s.input})", s.contracted.letters), t.formula(s.contracted)]))
+        if s.contracted is None:
+            continue
+        lines.append(t.equation([_arrival(s, d, t, s.contracted.letters), t.formula(s.contracted)]))
+        parts = [other for other in chain if other.input == s.input and other.contracted is not None]
+        if len(parts) > 1 and s is parts[-1]:
+            total = " + ".join(_arrival(other, d, t, s.contracted.letters) for other in parts)
+            lines.append(t.equation([t.entry(f"bar({s.input})", s.contracted.letters), total]))
     index = g.closed_form.index
     return {
         "wrt": t.name(g.wrt),
@@ -296,7 +303,8 @@ def _precise(x: float) -> str:
 
 
 def _all_notes(d: Derivation) -> list[Note]:
-    return [*d.notes, *(n for s in d.steps for n in s.notes)]
+    found = {(n.kind, str(n.details)): n for n in [*d.notes, *(n for s in d.steps for n in s.notes)]}
+    return list(found.values())
 
 
 def _note(n: Note, t: Typesetter) -> View:
@@ -325,6 +333,7 @@ def _worst_check(checks: Iterable[Check]) -> Check | None:
 def _check(c: Check, dtype: str) -> View:
     return {
         "name": c.name, "status": c.status, "reason": c.reason, "details": _check_details(c),
+        "error": None if c.error is None else figures.number(c.error),
         "exponent": _bound(c, dtype),
     }  # fmt: skip
 
@@ -336,7 +345,7 @@ def _check_details(c: Check) -> View:
 def _bound(c: Check, dtype: str) -> int | None:
     """The power of ten that the error is shown to be below: the check's own tolerance, so that a page is the same bytes
     on every machine."""
-    if c.status != "ok" or c.reason == "rounding":
+    if c.status != "ok" or c.reason in ("rounding", "precision"):
         return None
     tolerance = (DIFFERENCES if c.name == "differences" else FORMULA)[dtype]
     return round(math.log10(tolerance))

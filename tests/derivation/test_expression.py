@@ -125,7 +125,7 @@ def test_a_vector_without_v_gives_the_jacobian() -> None:
 def test_without_values_the_derivation_is_symbolic() -> None:
     run = explain.expr("sum((A@x - b)**2)", shapes={"A": ("m", "n"), "x": ("n",), "b": ("m",)}, wrt="x")
     (gradient,) = run.derivation.gradients
-    assert run.derivation.mode == "symbolic" and run.ok
+    assert run.derivation.symbolic and run.ok
     assert gradient.value is None and gradient.shape == ("n",)
     assert gradient.closed_form is not None
     assert str(gradient.closed_form.matrix) == "2*A.T@(A@x - b)"
