@@ -57,8 +57,7 @@ class Softmax(_AlongAxes):
         return e / np.add.reduce(e, axis=over, keepdims=True)
 
     def vjp(self, xp: Any, needs: Any, g: Any, y: Any, x: Any, *, dim: Any) -> Any:
-        gy = g * y
-        return (gy - y * xp.sum(gy, dim=dim, keepdim=True),)
+        return (y * (g - xp.sum(g * y, dim=dim, keepdim=True)),)
 
     def definition(self, s: Any, at: Any, body: Any, bound: Any) -> Any:
         return s.function("exp", at) / s.total(s.function("exp", body), *bound)
