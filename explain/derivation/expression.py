@@ -13,8 +13,9 @@ from sympy import Integer, Mul
 
 from explain.calculus.reader import size_symbol
 from explain.calculus.symbols import Size
-from explain.derivation.build import Request, derive
+from explain.derivation.build import derive
 from explain.derivation.model import Run, Tensor
+from explain.derivation.request import Request
 from explain.errors import InputError, OperationError
 from explain.program.evaluate import Traced, evaluate
 from explain.program.expression import Expression, parse
@@ -240,7 +241,7 @@ def _named_sizes(tape: Tape, sizes: Mapping[str, int], other: Tape, others: Mapp
 
 
 def _called(n: int, m: int, sizes: Mapping[str, int], others: Mapping[str, int]) -> Any:
-    """The simplest form with value ``n`` in one run and ``m`` in the other: no offset before one, few factors before many."""
+    """The simplest form with value ``n`` in one run and ``m`` in the other: no offset first, then few factors."""
     if n == m:
         return Integer(n)
     fits: list[tuple[tuple[int, int, int], Any]] = []

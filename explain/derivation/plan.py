@@ -18,7 +18,18 @@ from explain.calculus.symbols import UNIT, Entry, Index, Indicator, TensorName, 
 from explain.derivation.model import Formula
 from explain.derivation.rules import Rule, rule_of
 from explain.derivation.steps import Group, grouped, named, needed
-from explain.derivation.symbolic import SHOWN, Bind, Deriver, Link, bar, given_arrays, just_indices, places, written_product
+from explain.derivation.symbolic import (
+    READABLE,
+    SHOWN,
+    Bind,
+    Deriver,
+    Link,
+    bar,
+    given_arrays,
+    just_indices,
+    places,
+    written_product,
+)
 from explain.errors import CannotDerive
 from explain.tape.record import Tape
 
@@ -132,7 +143,7 @@ class _Planner:
         closed = {}
         for leaf in self.wanted:
             form = symbolic.closed.get(leaf)
-            if form is not None:
+            if form is not None and weight(form) <= READABLE:
                 closed[leaf] = self._closed(form, symbolic.targets[leaf], symbolic.rows)
         return Plan(
             tuple(groups), self.names, self.deriver.given, rows, steps, closed, symbolic.closed, symbolic.targets,

@@ -25,6 +25,8 @@ CARRIED = 400
 """How large an upstream closed form may grow (in parts) before the next step starts again from the adjoint's name."""
 SHOWN = 45
 """How large a closed form may be (in parts) to be shown with all names of steps expanded."""
+READABLE = 120
+"""How large a closed form in the steps' names may be to be shown at all: beyond it the steps say more."""
 
 
 def bar(name: str) -> TensorName:

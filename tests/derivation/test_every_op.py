@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from explain.derivation.build import Request, derive
+from explain.derivation.build import derive
 from explain.derivation.model import Run
+from explain.derivation.request import Request
 from explain.ops import REGISTRY, Op, Sample
 from explain.tape.apply import apply
 from explain.tape.record import record

@@ -1,0 +1,183 @@
+"""The witnesses of one derivation, compared: formulas evaluated, differences taken, the numbers of the tape."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from explain.calculus.evaluate import evaluate
+from explain.calculus.symbols import Index, numeric_size
+from explain.derivation import check
+from explain.derivation.model import Check
+from explain.derivation.plan import TANGENT, Plan, PlannedStep
+from explain.derivation.pullback import pull_back, pull_back_whole
+from explain.derivation.replay import Replay, differences
+from explain.derivation.request import Request
+from explain.derivation.symbolic import Bind, bar, given_arrays
+from explain.errors import CannotDerive
+from explain.tape.dtypes import BY_NUMPY
+
+DIRECTIONS = 2
+"""How many random changes u the adjoint identity is tried with."""
+FINER = (8.0, 1.0, 1 / 8, 1 / 64, 1 / 512, 1 / 4096)
+"""Steps that differences are tried with where the usual one does not agree with the tape."""
+
+
+class Witnesses:
+    """Everything that can be asked about the truth of one derivation. ``replay``: the tape in float64."""
+
+    def __init__(self, request: Request, plan: Plan) -> None:
+        self.r = request
+        self.plan = plan
+        self.tape = request.tape
+        self.replay = Replay(request.tape, request.output)
+
+    @cached_property
+    def arrays(self) -> dict[str, Any]:
+        """The values of all names in formulas, in float64 where they are floating."""
+        found: dict[str, Any] = {}
+        for i, name in self.plan.names.items():
+            found[name] = self.replay.values.get(i, self.tape.values[i].array)
+        for name, (k, key) in self.plan.given.items():
+            found[name] = given_arrays(self.tape, k)[key]
+        for group in self.plan.groups:
+            last = self.tape.applied[group.applied[-1]]
+            if hasattr(last.op, "differential"):
+                found[f"{last.op.name}({self.plan.names[last.inputs[0]]})"] = found[self.plan.names[group.output]]
+        if self.plan.seed:
+            assert self.r.backward is not None
+            found[self.plan.seed] = np.asarray(self.r.backward.seed, np.float64)
+        for let in self.plan.lets:
+            found[let.name] = evaluate(let.raw, found, numbers(let.place))
+        return found
+
+    def of_gradient(self, leaf: int, value: Any, planned: Any) -> tuple[Check, ...]:
+        dtype = dtype_of(self.tape.values[leaf].array)
+        sent = [s.cotangent for s in self.r.backward.sent] if self.r.backward else [value]
+        floor = check.rounding_floor(dtype, [*sent, self.tape.values[self.r.output].array * 0 + 1])
+        return (self._formula_check(leaf, value, planned, dtype, floor), self._differences(leaf, value, dtype, floor))
+
+    def _in_float64(self, leaf: int) -> Any:
+        """The gradient by the ops' own vjp rules, run in float64: the tape without the rounding of its dtype."""
+        assert self.r.backward is not None
+        return pull_back_whole(self.tape, self.replay.values, self.r.output, self.r.backward.seed, leaf)
+
+    def _formula_check(self, leaf: int, value: Any, planned: Any, dtype: str, floor: float) -> Check:
+        problems = [p.problem for p in self.plan.steps if p.problem is not None]
+        try:
+            found = [self._by_steps(leaf)] if self.r.mode != "jacobian" else []
+            if planned is not None:
+                target = [*numbers(self.plan.out_rows), *numbers(self.plan.targets[leaf])]
+                found.append(evaluate(planned.raw, self.arrays, target))
+        except CannotDerive as problem:
+            problems.append(problem)
+            found = []
+        if problems and not found:
+            return Check("formula", "not_applicable", None, "cannot_derive", {"what": problems[0].message})
+        special = self.special_kinds(leaf)
+        first = check.formula_check(value, found, dtype, floor, special)
+        if first.status != "failed" or dtype == "float64" or self.r.backward is None:
+            return first
+        return check.in_float64(first, check.formula_check(self._in_float64(leaf), found, "float64", 0.0, special))
+
+    def _by_steps(self, leaf: int) -> Any:
+        """The gradient from the steps' formulas alone, each fed with the one before: no number of the tape's backward."""
+        if leaf not in self._adjoints:
+            raise CannotDerive("no step ends at this leaf")
+        return self._adjoints[leaf]
+
+    @cached_property
+    def _adjoints(self) -> dict[int, Any]:
+        seed = self.r.backward.seed if self.r.backward is not None else 1.0
+        found: dict[int, Any] = {self.r.output: np.asarray(seed, np.float64)}
+        for planned in self.plan.steps:
+            link = planned.link
+            if link.contracted is None:
+                raise link.problem or CannotDerive(f"{link.step.name}: no formula")
+            arrays = self.arrays | {bar(link.step.name).name: found[link.step.group.output]}
+            part = evaluate(link.contracted, arrays, numbers(link.target))
+            found[link.input] = part if link.input not in found else found[link.input] + part
+        return found
+
+    def _differences(self, leaf: int, value: Any, dtype: str, floor: float) -> Check:
+        special = self.special_kinds(leaf)
+        if self.r.mode == "jacobian":
+            out = np.asarray(self.tape.values[self.r.output].array)
+            seed = np.random.default_rng(1).normal(size=out.shape)
+            value = np.tensordot(seed, np.asarray(value, np.float64), out.ndim)
+        else:
+            assert self.r.backward is not None
+            seed = self.r.backward.seed
+        first = check.differences_check(value, differences(self.replay, leaf, seed), dtype, floor, special)
+        if first.status != "failed":
+            return first
+        finer = differences(self.replay, leaf, seed, FINER)
+        first = check.differences_check(value, finer, dtype, floor, special)
+        if first.status != "failed" or dtype == "float64" or self.r.backward is None:
+            return first
+        return check.in_float64(first, check.differences_check(self._in_float64(leaf), finer, "float64", 0.0, special))
+
+    def of_step(self, planned: PlannedStep, upstream: Any, value: Any) -> Check:
+        link = planned.link
+        x = self.tape.values[link.input]
+        if planned.problem is not None:
+            return Check("adjoint", "not_applicable", None, "cannot_derive", {"what": planned.problem.message})
+        if upstream is None or value is None:
+            upstream, value = self._vjp_of_step(planned)
+        assert planned.forward is not None
+        stream = np.random.default_rng(2)
+        pairs = []
+        for _ in range(DIRECTIONS):
+            u = stream.normal(size=np.shape(x.array))
+            pairs.append((u, evaluate(planned.forward, self.arrays | {TANGENT.name: u}, numbers(link.step.out))))
+        members = link.step.group.applied
+        inside = [s.cotangent for s in self.r.backward.sent if s.applied in members] if self.r.backward else []
+        floor = check.rounding_floor(dtype_of(x.array), [upstream, *inside])
+        first = check.adjoint_check(upstream, pairs, value, dtype_of(x.array), floor)
+        if first.status != "failed" or dtype_of(x.array) == "float64":
+            return first
+        v, sent = self._vjp_of_step(planned)
+        return check.in_float64(first, check.adjoint_check(v, pairs, sent, "float64", 0.0))
+
+    def _vjp_of_step(self, planned: PlannedStep) -> tuple[Any, Any]:
+        """The step's vjp rules run on a random cotangent in float64, where no backward was recorded."""
+
+        group = planned.link.step.group
+        v = np.random.default_rng(3).normal(size=np.shape(self.tape.values[group.output].array))
+        return v, pull_back(self.tape, self.replay.values, group, v, planned.link.input)
+
+    @cached_property
+    def _ran_into_infinity(self) -> bool:
+        """A value or a cotangent on the way was not finite in the tape's own precision."""
+        arrays = [v.array for v in self.tape.values]
+        arrays += [s.cotangent for s in self.r.backward.sent] if self.r.backward else []
+        floats = [a for a in map(np.asarray, arrays) if a.dtype.kind == "f"]
+        return not all(np.all(np.isfinite(a)) for a in floats)
+
+    def special_kinds(self, leaf: int) -> list[str]:
+        found = ["not_finite"] if self._ran_into_infinity else []
+        for k in self.replay.dependents(leaf):
+            found += [kind for kind, _ in self.special_at(k)]
+        return found
+
+    def special_at(self, k: int) -> list[tuple[str, int]]:
+        applied = self.tape.applied[k]
+        ins = [np.asarray(self.tape.values[i].array) for i in applied.inputs]
+        hits = []
+        for kind, mask in applied.op.special.items():
+            count = int(np.count_nonzero(mask(*ins, **applied.options)))
+            if count:
+                hits.append((kind, count))
+        return hits
+
+
+def numbers(binds: tuple[Bind, ...]) -> list[tuple[Index, int]]:
+    """Indices with the numbers of entries that they run over."""
+    return [(i, numeric_size(n)) for i, n in binds]
+
+
+def dtype_of(array: Any) -> str:
+    """Torch's name of an array's dtype."""
+    return BY_NUMPY[np.asarray(array).dtype].name
