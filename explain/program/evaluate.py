@@ -58,7 +58,8 @@ class Traced:
             raise CannotDerive(f"no gradient flows from the result to {names}", _whole(self.expression))
         try:
             with _continued(self.recorder):
-                self.output.backward(None if v is None else Tensor(v.entries(keep=False)))
+                # numbers take the result's own precision: 0.1 is not rounded to float32 on its way to a float64 result
+                self.output.backward(None if v is None else Tensor(v.array.astype(self.output.data.dtype)))
         except RuntimeError as error:
             shape = faults.shape_words(self.output.shape)
             if v is None:

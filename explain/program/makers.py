@@ -282,12 +282,16 @@ def load(file: File) -> Entries:
 
 
 def from_array(array: np.ndarray) -> Entries | None:
-    """Entries of an array made elsewhere: numbers like a list's, truth values; None for what is neither."""
+    """Entries of an array made elsewhere, in its own precision as ``torch.from_numpy`` keeps it; truth values; None for
+    what is neither."""
     if array.dtype.kind == "b":
         return Entries(array, "bool")
     if array.dtype.kind in "iu" and not (array.dtype == np.uint64 and np.any(array > LARGEST)):
         return Entries(array.astype(np.int64))
-    return Entries(array.astype(np.float64)) if array.dtype.kind in "fu" else None
+    if array.dtype.kind not in "fu":
+        return None
+    kept = array.dtype.name if array.dtype.name in ("float32", "float64") else "number"
+    return Entries(array.astype(np.float64), kept)
 
 
 MAKERS: dict[str, Callable[..., Any]] = {

@@ -79,7 +79,9 @@ def as_given(value: Any, name: str = "") -> Given:
         entries = None
     if entries is None:
         raise InputError(f"{source}: {type(value).__name__} is not a number, a list of numbers or an array of them")
-    return Given(entries.array, entries.kind, "", name, source)
+    own = isinstance(value, np.ndarray | np.generic)  # lists are numbers, arrays keep their precision
+    kind = entries.kind if own or entries.kind == "bool" else "number"
+    return Given(entries.array, kind, "", name, source)
 
 
 def parse_shape(text: str, option: str = "--shape") -> tuple[str, tuple[str | int, ...]]:

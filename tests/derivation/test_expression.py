@@ -214,3 +214,62 @@ def test_a_formula_wrong_by_a_thousandth_is_caught(monkeypatch: pytest.MonkeyPat
     run = explain.expr("sum(tanh(x)*x)", x=[0.5, 1.0])
     checks = {c.name: c.status for c in run.derivation.gradients[0].checks}
     assert checks == {"formula": "failed", "differences": "ok"}
+
+
+def test_lists_are_float32_and_arrays_keep_their_precision() -> None:
+    for x, dtype in (([0.1, 0.2], "float32"), (np.array([0.1, 0.2]), "float64"), (np.float32([0.1, 0.2]), "float32")):
+        run = explain.expr("sum(x**2)", x=x)
+        assert run.derivation.gradients[0].dtype == dtype and run.ok
+    run = explain.expr("x*2", x=np.array([1.0, 2.0]), v="[0.1, 0.2]")
+    np.testing.assert_array_equal(run.derivation.gradients[0].grad, 2 * np.array([0.1, 0.2]))
+
+
+def test_a_result_with_one_entry_needs_no_v() -> None:
+    run = explain.expr("x + x", x=[1])
+    assert run.derivation.mode == "gradient" and run.ok
+    np.testing.assert_array_equal(run.derivation.gradients[0].grad, np.array([2], np.float32))
+
+
+SIZES = [  # expression, shapes, the shape of the result as it is called
+    ("x[1:] - x[:-1]", {"x": ("n",)}, ("n − 1",)),
+    ("x.reshape(-1)", {"x": ("m", "n")}, ("m·n",)),
+    ("x @ x.T", {"x": ("m", 3)}, ("m", "m")),
+    ("mean(x, dim=0)", {"x": ("m", "n")}, ("n",)),
+    ("x.unsqueeze(0)", {"x": ("n",)}, (1, "n")),
+]
+
+
+@pytest.mark.parametrize(("text", "shapes", "shape"), SIZES)
+def test_symbolic_sizes_are_said_exactly(text: str, shapes: dict[str, Any], shape: tuple[Any, ...]) -> None:
+    run = explain.expr(text, shapes=shapes)
+    (row,) = [r for r in run.derivation.rows if r.name == run.derivation.output]
+    assert row.shape == shape and row.value is None and run.ok
+
+
+def test_a_size_that_cannot_be_said_is_refused() -> None:
+    with pytest.raises(explain.InputError, match="cannot be said with n"):
+        explain.expr("x[::2]", shapes={"x": ("n",)})
+    with pytest.raises(explain.OperationError, match="mxn and mxn"):
+        explain.expr("A@B", shapes={"A": ("m", "n"), "B": ("m", "n")})
+
+
+INFINITE = [
+    ("exp(x)", {"x": 100}),
+    ("x*y", {"x": float("inf"), "y": 0}),
+    ("sum(where(x>0, log(x), x))", {"x": [0, 1]}),
+    ("log(softmax(x, dim=0))[0]", {"x": [-200, 0]}),
+]
+
+
+@pytest.mark.parametrize(("text", "values"), INFINITE)
+def test_infinities_are_named_and_no_false_alarm(text: str, values: dict[str, Any]) -> None:
+    run = explain.expr(text, **values)
+    reasons = {c.reason for g in run.derivation.gradients for c in g.checks if c.status == "not_applicable"}
+    assert run.ok and reasons == {"not_finite"}
+
+
+def test_rounding_of_the_dtype_is_told_from_a_wrong_rule() -> None:
+    run = explain.expr("logsumexp(x, dim=0)", x=[1000, 1000])
+    checks = {c.name: (c.status, c.reason) for c in run.derivation.gradients[0].checks}
+    assert checks["formula"] == ("ok", "precision")
+    assert "float64" in run.render("md")

@@ -178,8 +178,8 @@ def _npz() -> bytes:
 @pytest.mark.parametrize(
     ("array", "dtype", "kind"),
     [
-        (np.ones((2, 2)), FLOAT, "number"), (np.float32([1]), FLOAT, "number"), (np.array([1, 2]), INT, "number"),
-        (np.array([True]), BOOL, "bool"), (np.array(3.0), FLOAT, "number"), (np.zeros((0, 3)), FLOAT, "number"),
+        (np.ones((2, 2)), FLOAT, "float64"), (np.float32([1]), FLOAT, "float32"), (np.array([1, 2]), INT, "number"),
+        (np.array([True]), BOOL, "bool"), (np.array(3.0), FLOAT, "float64"), (np.zeros((0, 3)), FLOAT, "float64"),
     ],
 )  # fmt: skip
 def test_files(tmp_path, monkeypatch, array, dtype, kind):
