@@ -159,7 +159,7 @@ class _Builder:
     def _jacobian_matrix(self, planned: PlannedStep, z: Value, x: Value) -> Any:
         link = planned.link
         rows, columns = int(np.size(z.array)), int(np.size(x.array))
-        if link.jacobian is None or max(rows, columns) > SMALL or not self.numbers:
+        if link.jacobian is None or not 1 < max(rows, columns) <= SMALL or not self.numbers:
             return None
         whole = evaluate(link.jacobian, self.witnesses.arrays, [*numbers(link.step.out), *numbers(link.target)])
         return whole.reshape(rows, columns)

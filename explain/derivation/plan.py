@@ -301,12 +301,12 @@ def structure(link: Link) -> str:
     if not target:
         return "column"
     assert e is not None
-    factors = e.args if e.is_Mul else (e,)
     pairs = {Eq(i, j) for i in out for j in target}
-    deltas = {f.condition for f in factors if isinstance(f, Indicator)} & pairs
-    rest = [f for f in factors if not (isinstance(f, Indicator) and f.condition in pairs)]
+    terms = [term.args if term.is_Mul else (term,) for term in (e.args if e.is_Add else (e,))]
+    deltas = set.intersection(*({f.condition for f in term if isinstance(f, Indicator)} & pairs for term in terms))
     if len(out) == len(target) and all(Eq(i, j) in deltas for i, j in zip(out, target, strict=True)):
-        return "identity" if _is_unit(rest) else "diagonal"
+        rest = [f for f in terms[0] if not (isinstance(f, Indicator) and f.condition in pairs)]
+        return "identity" if len(terms) == 1 and _is_unit(rest) else "diagonal"
     if len(out) == len(target) and all(any(Eq(i, j) in deltas for j in target) for i in out):
         return "permutation"
     return "sparse" if e.atoms(Indicator) else "dense"

@@ -45,6 +45,8 @@ def rule_of(tape: Tape, group: Group, x: int, names: dict[int, str]) -> Rule:
         return Rule("index_chain", details)
     if any(a.op.kind == "index" for a in members):
         return Rule("chain_index", details)
+    if len(meets) > 1:
+        return Rule("several", details)
     if tape.values[x].shape != tape.values[group.output].shape:
         return Rule("chain_broadcast", details)
     return Rule("chain", details)
