@@ -7,7 +7,7 @@ from typing import Any
 
 from sympy import Eq, Expr, Mul, S, Tuple
 
-from explain.calculus.symbols import Entry, Index, Indicator, Total, numeric_size, substitute
+from explain.calculus.symbols import Entry, Index, Indicator, Total, numeric_size, substitute, vanishes
 
 Bind = tuple[Index, Any]
 
@@ -20,7 +20,7 @@ def hoisted(factors: Iterable[Expr], binds: Iterable[Bind]) -> Expr:
         flat.extend(f.args if f.is_Mul else (f,))
     limits = dict(binds)
     flat = _decided(flat, limits)
-    if any(f.is_zero for f in flat):
+    if any(vanishes(f) for f in flat):
         return S.Zero
     names = [(f, {i for i in limits if f.has(i)} if limits else set()) for f in flat]
     outside = [f for f, used in names if not used]

@@ -57,10 +57,20 @@ UNIT = Symbol("unit", positive=True)
 """Equals 1. Multiplies every literal, so that sympy does not distribute ``3*(x + 2)``; it vanishes in ``late``."""
 
 
-class Entry(Expr):
-    """One entry of a tensor: ``Entry(x, i, j)``; a tensor without axes has no indices."""
+class Opaque(Expr):
+    """Base of our expressions. sympy can find out nothing about their signs and kinds, and must not spend its time on
+    trying: every fact is known to be unknown."""
 
     is_commutative = True
+    is_algebraic = is_antihermitian = is_complex = is_composite = is_even = is_extended_negative = None
+    is_extended_nonnegative = is_extended_nonpositive = is_extended_nonzero = is_extended_positive = None
+    is_extended_real = is_finite = is_hermitian = is_imaginary = is_infinite = is_integer = is_irrational = None
+    is_negative = is_noninteger = is_nonnegative = is_nonpositive = is_nonzero = is_odd = is_polar = is_positive = None
+    is_prime = is_rational = is_real = is_transcendental = is_zero = None
+
+
+class Entry(Opaque):
+    """One entry of a tensor: ``Entry(x, i, j)``; a tensor without axes has no indices."""
 
     def __new__(cls, tensor: TensorName, *indices: Any) -> Entry:
         return Expr.__new__(cls, tensor, *(S(i) for i in indices))
@@ -76,10 +86,8 @@ class Entry(Expr):
         return self.args[1:]
 
 
-class Binding(Expr):
+class Binding(Opaque):
     """Base of expressions that bind indices; ``limits`` are pairs (index, size)."""
-
-    is_commutative = True
 
     @property
     def limits(self) -> tuple[Tuple, ...]:
@@ -112,7 +120,7 @@ class Total(Binding):
 
     def __new__(cls, body: Expr, *limits: Tuple) -> Expr:
         body = S(body)
-        if body.is_zero:
+        if vanishes(body):
             return S.Zero
         if isinstance(body, Total):
             limits = (*limits, *body.args[1:])
@@ -194,10 +202,8 @@ class Transform(Binding):
         return super().free_symbols.union(*(S(p).free_symbols for p in self.positions))
 
 
-class Call(Expr):
+class Call(Opaque):
     """An entrywise op that is a function of its own (``tanh``, ``relu``, ``maximum``): the op's name, its arguments."""
-
-    is_commutative = True
 
     def __new__(cls, op: Any, *arguments: Any) -> Call:
         return Expr.__new__(cls, Str(str(op)), *(S(a) for a in arguments))
@@ -213,10 +219,8 @@ class Call(Expr):
         return self.args[1:]
 
 
-class Indicator(Expr):
+class Indicator(Opaque):
     """1 where the condition holds, 0 elsewhere: the Iverson bracket. Decided conditions are numbers at once."""
-
-    is_commutative = True
 
     def __new__(cls, condition: Any) -> Expr:
         condition = S(condition)
@@ -240,10 +244,8 @@ class Holds(Expr):
         return Expr.__new__(cls, entry, S(wanted))
 
 
-class Where(Expr):
+class Where(Opaque):
     """One of two expressions, by a condition."""
-
-    is_commutative = True
 
     def __new__(cls, condition: Any, then: Any, otherwise: Any) -> Expr:
         condition = S(condition)
@@ -316,6 +318,12 @@ def number(value: Any) -> Rational:
             return S.Infinity if value > 0 else S.NegativeInfinity
         return Rational(repr(value))
     return S(value)
+
+
+def vanishes(e: Expr) -> bool:
+    """Whether an expression is zero as it stands. sympy's ``is_zero`` says the same of our expressions, after asking
+    every part of a product all it could know."""
+    return bool((e.is_Number or (e.is_Mul and S.Zero in e.args)) and e.is_zero)
 
 
 def walk_preorder(e: Basic) -> Iterator[Basic]:
