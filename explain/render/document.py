@@ -16,6 +16,7 @@ from explain.derivation.codec import Arrays, encode_run
 from explain.derivation.model import Formula, Run
 from explain.errors import InputError
 from explain.render import terminal
+from explain.render.names import distinct, names_in
 from explain.render.typeset import Latex, Plain, Typesetter
 from explain.render.view import formula_view, run_view
 from explain.render.words import catalogue
@@ -59,9 +60,9 @@ def render_run(
     columns = width or min(shutil.get_terminal_size((80, 24)).columns, 100)
     environment = _environment(lang)
     environment.filters.update(terminal.filters(columns, color))
-    text = environment.get_template("derivation.j2").render(
-        page=run_view(run, chosen.typesetter(index_base)), format=chosen.folder
-    )
+    with distinct(names_in(run)):
+        page = run_view(run, chosen.typesetter(index_base))
+    text = environment.get_template("derivation.j2").render(page=page, format=chosen.folder)
     return re.sub(r"\n{3,}", "\n\n", re.sub(r"[ \t]+\n", "\n", text)).strip() + "\n"
 
 
@@ -108,7 +109,12 @@ def _indent_after(text: str, lead: str) -> str:
 
 def run_to_json(run: Run, *, lang: str = "en", index_base: int = 1, arrays: Arrays | None = None) -> str:
     """The document as JSON: the core, and in every formula and step the view: LaTeX, and the sentence in ``lang``."""
-    core = encode_run(run, arrays or Arrays())
+    with distinct(names_in(run)):
+        return _run_to_json(run, lang, index_base, arrays or Arrays())
+
+
+def _run_to_json(run: Run, lang: str, index_base: int, arrays: Arrays) -> str:
+    core = encode_run(run, arrays)
     setter = Latex(index_base)
     view = run_view(run, setter)
     core["view"] = {"lang": lang, "index_base": index_base}

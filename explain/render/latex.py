@@ -91,6 +91,8 @@ class _Shown:
 
 def _name(name: Name) -> _Shown:
     if name.inner is None:
+        if name.verbatim:
+            return _Shown(_verbatim(name.base))
         core = _word(name.base)
         subscripts = list(name.subscripts)
         letter = not core.startswith((r"\mathrm", r"\text"))
@@ -119,6 +121,12 @@ def _word(word: str) -> str:
     return word if len(word) == 1 and word.isascii() and word.isalpha() else _upright(word)
 
 
+def _verbatim(word: str) -> str:
+    if word in TEX_LETTERS or len(word) == 1:
+        return _word(word)
+    return rf"\mathtt{{{escaped(word)}}}" if word.isascii() else _upright(word)
+
+
 def _upright(word: str) -> str:
     return rf"\mathrm{{{escaped(word)}}}" if word.isascii() else rf"\text{{{escaped(word)}}}"
 
@@ -138,10 +146,10 @@ def raised(text: str) -> str:
 
 
 def joined(factors: Sequence[str]) -> str:
-    """Factors side by side; a dot only where two numbers would run together."""
+    """Factors side by side; a dot only before a number."""
     text = factors[0]
-    for before, f in pairwise(factors):
-        if f[0].isdigit() and (before[-1].isdigit() or "frac" in before):
+    for f in factors[1:]:
+        if f[0].isdigit():
             text += r" \cdot "
         else:
             text += " " if f.startswith(tuple(BIG_SIGNS.values())) else r"\,"
@@ -152,7 +160,7 @@ def joined(factors: Sequence[str]) -> str:
 class LatexPrinter(Printer):
     """Prints one formula as LaTeX."""
 
-    lnot, land, lor, mod = r"\lnot ", r" \land ", r" \lor ", r" \bmod "
+    dot, lnot, land, lor, mod = r"\,", r"\lnot ", r" \land ", r" \lor ", r" \bmod "
     relations: ClassVar[dict[str, str]] = {
         "Equality": "=", "Unequality": r"\ne", "StrictGreaterThan": ">", "GreaterThan": r"\ge",
         "StrictLessThan": "<", "LessThan": r"\le",

@@ -35,11 +35,12 @@ from explain.calculus.matrix_tree import (
     MWhere,
     Tree,
 )
-from explain.calculus.symbols import TensorName, late, walk_preorder
+from explain.calculus.symbols import TensorName, late, product, walk_preorder
 from explain.render import order
 from explain.render.order import Numeral
 from explain.render.printer import ATOM, NEGATIVE, POWER, PRODUCT, SUM, Piece, Printer
 
+ONE = MScalar(S.One)
 UNARY = {MDiag: "diag", MDiagonal: "diagonal", MTrace: "tr"}
 RELATIONS = {
     "==": "Equality", "!=": "Unequality", ">": "StrictGreaterThan", ">=": "GreaterThan", "<": "StrictLessThan",
@@ -190,7 +191,8 @@ class MatrixPrinter:
         numbers = tuple(f for f in tree.factors if f.rank == 0)
         if numbers:
             rest = tuple(f for f in tree.factors if f.rank)
-            return self.scale(MScale(S.One, MHadamard(rest) if len(rest) > 1 else rest[0], numbers))
+            whole = MHadamard(rest) if len(rest) > 1 else rest[0] if rest else ONE
+            return self.scale(MScale(S.One, whole, numbers))
         above = [f for f in tree.factors if not self.divides(f)]
         ordered = sorted(above, key=is_upstream)
         text = self.marks.times.join(self.inside(f, POWER) for f in ordered) or "1"
@@ -202,8 +204,10 @@ class MatrixPrinter:
 
     def scale(self, tree: MScale) -> Piece:
         p = self.printer
-        scalar = self.final(tree.scalar)
-        parts = order.parts(scalar)
+        tree = self.merged(tree)
+        if not tree.by and (tree.of == ONE or tree.scalar == 1):
+            return p.piece(self.final(tree.scalar)) if tree.of == ONE else self.piece(tree.of)
+        parts = order.parts(self.final(tree.scalar))
         n = order.numeral(parts.number)
         upstream = [f for f in parts.factors if order.rank(f) >= order.UPSTREAM]
         before = p.factors([f for f in parts.factors if f not in upstream], closed=True)
@@ -212,30 +216,56 @@ class MatrixPrinter:
             self.denominator(t) for t in tree.by if isinstance(t, MPower) and self.divides(t)
         ]
         after = p.factors(upstream, closed=True)
-        whole = self.wrapped_whole(tree.of)
+        whole = [] if tree.of == ONE else [self.inside(tree.of, PRODUCT)]
         if below:
             if n.whole != "1" or n.power:
                 before.insert(0, p.numeral(Numeral(n.whole, power=n.power))[0])
             if n.below:
                 below.insert(0, p.numeral(Numeral(n.below))[0])
-            moved = not before or not is_upstream(tree.of)
-            alone = moved and not before
-            above = [*before, self.text(tree.of) if alone else whole] if moved else before
-            factors = [self.marks.fraction(self.marks.scalars(above), self.marks.scalars(below))]
-            factors += after if moved else [*after, whole]
+            if not before and whole:
+                above, rest = [self.text(tree.of)], after
+            elif not is_upstream(tree.of):
+                above, rest = [*before, *whole], after
+            else:
+                above, rest = before, [*after, *whole]
+            if not above:
+                above, rest = after or ["1"], []
+            factors = [self.marks.fraction(self.marks.scalars(above), self.marks.scalars(below)), *rest]
         else:
             coefficient = [p.numeral(n)[0]] if parts.number != 1 else []
-            factors = [*coefficient, *before, whole, *after]
+            factors = [*coefficient, *before, *whole, *after]
             if is_upstream(tree.of):
-                factors = [*coefficient, *before, *after, whole]
+                factors = [*coefficient, *before, *after, *whole]
         text = self.marks.scalars(factors)
         if parts.negative:
             return p.minus.strip() + text, NEGATIVE
         return text, POWER if len(factors) == 1 and below else PRODUCT
 
-    def wrapped_whole(self, tree: Tree) -> str:
-        """What is scaled: sums in parentheses, products as they are."""
-        return self.inside(tree, PRODUCT)
+    def merged(self, tree: MScale) -> MScale:
+        """The same with one number in front: what is scaled is neither scaled itself nor a number without a name."""
+        scalars, by, of = [tree.scalar], list(tree.by), [tree.of]
+        numbers: list[Tree] = []
+        whole: list[Tree] = []
+        while by or of:
+            is_whole = not by
+            t = of.pop(0) if is_whole else by.pop(0)
+            if isinstance(t, MScale):
+                scalars.append(t.scalar)
+                by, of = [*t.by, *by], of
+                (of if is_whole else by).insert(0, t.of)
+            elif isinstance(t, MScalar):
+                scalars.append(t.e)
+            elif isinstance(t, MHadamard) and any(f.rank == 0 for f in t.factors):
+                by = [f for f in t.factors if f.rank == 0] + by
+                rest = tuple(f for f in t.factors if f.rank)
+                of += [MHadamard(rest) if len(rest) > 1 else rest[0]] if rest else []
+            else:
+                (whole if is_whole and not (t.rank == 0 and self.divides(t)) else numbers).append(t)
+        if not whole:
+            last = sorted((t for t in numbers if not self.divides(t)), key=is_upstream)[-1:]
+            numbers = [t for t in numbers if not any(t is found for found in last)]
+            whole = last or [ONE]
+        return MScale(product(scalars), whole[0], tuple(sorted(numbers, key=is_upstream)))
 
     def sum(self, tree: MSum) -> str:
         terms = list(tree.terms)

@@ -3,9 +3,17 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, fields, is_dataclass
+from typing import Any
+
+from sympy import Basic, Symbol
 
 WRAPPED = re.compile(r"(\w+)\((.*)\)", re.DOTALL)
+FIELDS = ("name", "inputs", "output", "shape")  # of a document, where names stand as texts
 NUMBERED = re.compile(r"(.*\D)(\d+)", re.DOTALL)
 
 _LOWER = "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi omicron pi rho - sigma"
@@ -13,6 +21,7 @@ _LOWER += " tau upsilon phi chi psi omega"
 GREEK = {word: chr(0x3B1 + k) for k, word in enumerate(_LOWER.split()) if word != "-"}
 GREEK |= {word.capitalize(): chr(ord(letter) - 32) for word, letter in GREEK.items()}
 GREEK |= {"varepsilon": "ε", "varphi": "φ"}
+LATIN = str.maketrans("ΑΒΕΖΗΙΚΜΝΟΡΤΥΧο", "ABEZHIKMNOPTYXo")  # Greek letters that look like these
 
 _COMMANDS = {"Gamma", "Delta", "Theta", "Lambda", "Xi", "Pi", "Sigma", "Upsilon", "Phi", "Psi", "Omega"}
 TEX_GREEK = {word: "\\" + word for word in GREEK if word in _COMMANDS or (word.islower() and word != "omicron")}
@@ -21,13 +30,58 @@ TEX_LETTERS = {GREEK[word]: tex for word, tex in TEX_GREEK.items() if not word.s
 
 @dataclass(frozen=True)
 class Name:
-    """A name taken apart. ``wrapper``: bar, d or an op's name, with ``inner``; else ``base`` with ``subscripts``."""
+    """A name taken apart. ``wrapper``: bar, d or an op's name, with ``inner``; else ``base`` with ``subscripts``;
+    ``verbatim``: to be printed letter by letter."""
 
     text: str
     wrapper: str = ""
     inner: Name | None = None
     base: str = ""
     subscripts: tuple[str, ...] = ()
+    verbatim: bool = False
+
+
+_VERBATIM: ContextVar[frozenset[str]] = ContextVar("_VERBATIM", default=frozenset())
+
+
+@contextmanager
+def distinct(names: Iterable[str]) -> Iterator[None]:
+    """While it lasts, those of the names that would be printed alike (``x1`` and ``x_1``, ``theta`` and ``θ``) are
+    printed verbatim. ``names``: all of a page, wrapped ones (``bar(x1)``) too."""
+    alike: dict[tuple[str, ...], set[str]] = defaultdict(set)
+    before = _VERBATIM.set(frozenset())
+    try:
+        for name in map(_innermost, map(split_name, names)):
+            alike[_appearance(name)].add(name.text)
+        _VERBATIM.set(frozenset().union(*(found for found in alike.values() if len(found) > 1)))
+        yield
+    finally:
+        _VERBATIM.reset(before)
+
+
+def names_in(part: Any) -> set[str]:
+    """The names in a document, or in anything in it: tensors, sizes, indices."""
+    if isinstance(part, Basic):
+        return {s.name for s in part.atoms(Symbol)}
+    if isinstance(part, tuple | list):
+        return set().union(*map(names_in, part))
+    if not is_dataclass(part):
+        return set()
+    found: set[str] = set()
+    for f in fields(part):
+        value = getattr(part, f.name)
+        texts = (value if isinstance(value, tuple) else (value,)) if f.name in FIELDS else ()
+        found |= names_in(value) | {text for text in texts if isinstance(text, str)}
+    return found
+
+
+def _innermost(name: Name) -> Name:
+    return name if name.inner is None else _innermost(name.inner)
+
+
+def _appearance(name: Name) -> tuple[str, ...]:
+    """What a reader sees of a name."""
+    return tuple(GREEK.get(part, part).translate(LATIN) for part in (name.base, *name.subscripts))
 
 
 def split_name(name: str) -> Name:
@@ -35,6 +89,8 @@ def split_name(name: str) -> Name:
     wrapped = WRAPPED.fullmatch(name)
     if wrapped:
         return Name(name, wrapper=wrapped[1], inner=split_name(wrapped[2]))
+    if name in _VERBATIM.get():
+        return Name(name, base=name, verbatim=True)
     if name.endswith("_") and name[:-1] in GREEK:
         return Name(name, base=name[:-1])
     pieces = name.split("_")

@@ -8,7 +8,7 @@ shown from ``base``; only places and conditions are rewritten that way.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -210,7 +210,8 @@ def _decimal_power(r: Rational) -> int:
 
 @dataclass(frozen=True)
 class Affine:
-    """Whole numbers times atoms (indices, digits, entries of index arrays, sizes), plus a constant, over ``below``."""
+    """Whole numbers times atoms (indices, digits, entries of index arrays, sizes, multiples), plus a constant, over
+    ``below``."""
 
     terms: tuple[tuple[int, Any], ...]
     constant: int
@@ -223,9 +224,18 @@ class Affine:
         return self.terms[0][1] if plain else None
 
 
+@dataclass(frozen=True)
+class Multiple:
+    """Sizes that have no number times something with indices: ``n (j - 1)``."""
+
+    sizes: Expr
+    of: Affine
+
+
 def shifted(e: Any, base: int) -> Any:
-    """An index expression for letters that count from ``base``: still with the value counted from 0."""
-    if isinstance(e, Index | Entry):
+    """An index expression for letters that count from ``base``: still with the value counted from 0, as the entries of
+    index arrays have it always."""
+    if isinstance(e, Index):
         return e - base
     if isinstance(e, Digit):
         return Digit(shifted(e.args[0], base), *e.args[1:])
@@ -234,16 +244,53 @@ def shifted(e: Any, base: int) -> Any:
 
 def affine(e: Any) -> Affine:
     """An index expression taken apart, positive terms first."""
-    constant: Any = S.Zero
-    found: list[tuple[Any, Any]] = []
-    for term in S(e).expand().as_ordered_terms():
-        if term.is_Rational:
-            constant += term
-        else:
-            found.append(term.as_coeff_Mul())
-    below = math.lcm(constant.q, *(c.q for c, _ in found))
-    found.sort(key=lambda t: (bool(t[0] < 0), -abs(t[0])))
-    return Affine(tuple((int(c * below), a) for c, a in found), int(constant * below), below)
+    e = S(e)
+    by_sizes: dict[Any, dict[Any, Any]] = {}
+    for number, sizes, atom in _collected(e if _has_sizes(e) else e.expand()):
+        group = by_sizes.setdefault(sizes, {})
+        group[atom] = group.get(atom, S.Zero) + number
+    below = math.lcm(*(n.q for group in by_sizes.values() for n in group.values()))
+    constant, found = 0, list[tuple[int, Any]]()
+    for sizes, group in by_sizes.items():
+        terms = [(int(n * below), atom) for atom, n in group.items() if n and atom != 1]
+        alone = int(group.get(S.One, S.Zero) * below)
+        if sizes == 1:
+            constant, found = alone, found + terms
+        elif terms:
+            common = math.gcd(alone, *(n for n, _ in terms)) * (-1 if all(n < 0 for n, _ in terms) else 1)
+            inside = tuple(sorted(((n // common, atom) for n, atom in terms), key=_shown_order))
+            found.append((common, Multiple(sizes, Affine(inside, alone // common, 1))))
+        elif alone:
+            found.append((alone, sizes))
+    return Affine(tuple(sorted(found, key=_shown_order)), constant, below)
+
+
+def _has_sizes(e: Expr) -> bool:
+    """Whether sizes that have no number stand in the expression."""
+    return any(not isinstance(s, Index | TensorName) for s in e.free_symbols)
+
+
+def _collected(e: Expr) -> Iterator[tuple[Any, Expr, Expr]]:
+    """All terms as (number, sizes, what has indices in it or 1); sizes in front of a sum are not multiplied out."""
+    if e.is_Add:
+        for term in e.as_ordered_terms():
+            yield from _collected(term)
+    elif not e.has(Index, Digit, Entry):
+        for term in e.expand().as_ordered_terms():
+            number, sizes = term.as_coeff_Mul()
+            yield number, sizes, S.One
+    elif e.is_Mul:
+        number, sizes = Mul(*(f for f in e.args if not f.has(Index, Digit, Entry))).as_coeff_Mul()
+        inside = [f for f in e.args if f.has(Index, Digit, Entry)]
+        for n, more, atom in _collected(inside[0]) if len(inside) == 1 else [(S.One, S.One, Mul(*inside))]:
+            yield number * n, sizes * more, atom
+    else:
+        yield S.One, S.One, e
+
+
+def _shown_order(term: tuple[int, Any]) -> tuple[bool, int, int]:
+    n, atom = term
+    return n < 0, -len(Mul.make_args(atom.sizes)) if isinstance(atom, Multiple) else 0, -abs(n)
 
 
 def place(e: Any, base: int) -> Affine:
@@ -287,6 +334,8 @@ def related(c: Relational, base: int) -> tuple[Affine, Any, Affine]:
     constant //= common
     on_left = -constant if constant < 0 and b else 0
     left, right = Affine(tuple(a), on_left, 1), Affine(tuple(b), constant + on_left, 1)
+    if kind is Le and isinstance(left.atom, Index) and right == Affine((), base, 1):
+        kind = Eq  # nothing is less
     if kind in (Eq, Ne) and isinstance(right.atom, Index) and not isinstance(left.atom, Index):
         return right, kind, left
     return left, kind, right

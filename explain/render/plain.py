@@ -47,7 +47,7 @@ def plain_matrix(
 def _name(name: Name) -> tuple[str, bool]:
     """The name, and whether lowered indices can stand right after it."""
     if name.inner is None:
-        base = GREEK.get(name.base, name.base)
+        base = name.base if name.verbatim else GREEK.get(name.base, name.base)
         if not name.subscripts:
             return base, base[-1] not in "_0123456789"
         if len(name.subscripts) == 1 and name.subscripts[0].isdigit():
@@ -73,7 +73,7 @@ def lowered(text: str) -> str:
 class PlainPrinter(Printer):
     """Prints one formula on a line."""
 
-    minus, lnot, land, lor = " − ", "¬", " ∧ ", " ∨ "
+    minus, dot, lnot, land, lor = " − ", "·", "¬", " ∧ ", " ∨ "
     relations: ClassVar[dict[str, str]] = {
         "Equality": "=", "Unequality": "≠", "StrictGreaterThan": ">", "GreaterThan": "≥",
         "StrictLessThan": "<", "LessThan": "≤",

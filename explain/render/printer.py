@@ -29,7 +29,7 @@ from explain.calculus.symbols import (
 )
 from explain.render import order
 from explain.render.names import GREEK
-from explain.render.order import Affine, Numeral
+from explain.render.order import Affine, Multiple, Numeral
 
 SUM, NEGATIVE, BIG, PRODUCT, POWER, ATOM = range(6)
 Piece = tuple[str, int]
@@ -38,7 +38,7 @@ Piece = tuple[str, int]
 class Printer:
     """Prints one formula. ``base``: the number that indices are shown to start from."""
 
-    plus, minus, lnot, land, lor, mod = " + ", " - ", "not ", " and ", " or ", " mod "
+    plus, minus, dot, lnot, land, lor, mod = " + ", " - ", "*", "not ", " and ", " or ", " mod "
     relations: ClassVar[dict[str, str]] = {}
 
     def __init__(self, base: int, e: Any = S.Zero) -> None:
@@ -248,7 +248,8 @@ class Printer:
     def affine(self, a: Affine, spaced: bool = False) -> str:
         """An index expression."""
         plus, minus = (self.plus, self.minus) if spaced else (self.plus.strip(), self.minus.strip())
-        shown = [(n, self.atom(t, len(a.terms) > 1 or n != 1 or a.constant != 0 or a.below != 1)) for n, t in a.terms]
+        alone = len(a.terms) == 1 and a.terms[0][0] == 1 and a.constant == 0 and a.below == 1
+        shown = [(n, self.atom(t, not alone, spaced)) for n, t in a.terms]
         found = [(n < 0, ("" if abs(n) == 1 else str(abs(n))) + t) for n, t in shown]
         if a.constant or not found:
             number = (a.constant < 0, str(abs(a.constant)))
@@ -259,14 +260,25 @@ class Printer:
             return text
         return (text if len(found) == 1 else f"({text})") + f"/{a.below}"
 
-    def atom(self, t: Any, joined: bool) -> str:
+    def atom(self, t: Any, joined: bool, spaced: bool) -> str:
         """An atom of an index expression; ``joined`` to others."""
+        if isinstance(t, Multiple):
+            single = len(t.of.terms) == 1 and t.of.constant == 0
+            of = self.atom(t.of.terms[0][1], True, spaced) if single else self.parens(self.affine(t.of, spaced))
+            return self.inside(t.sizes, PRODUCT) + self.dot + of
         if isinstance(t, Digit):
             text = self.digit(t)
             return f"({text})" if joined else text
         if isinstance(t, Symbol):
             return self.letter(t.name)
-        return self.text(t) if isinstance(t, Entry) else self.inside(t, POWER)
+        return self.text(t) if isinstance(t, Entry) or not t.has(Index) else self.as_shown(t)
+
+    def as_shown(self, e: Any) -> str:
+        """An index expression of another kind, whose letters are those that are shown already."""
+        base, self.base = self.base, 0
+        text = self.inside(e, POWER)
+        self.base = base
+        return text
 
     def digit(self, d: Digit) -> str:
         """⌊p / stride⌋ mod n; ``p`` is in shown letters already."""
@@ -274,6 +286,7 @@ class Printer:
         inner = order.affine(flat)
         text = self.affine(inner)
         single = len(inner.terms) + (inner.constant != 0) == 1 and inner.below == 1
+        single = single and not any(isinstance(t, Multiple) for _, t in inner.terms)
         if stride == 1:
             whole = text if single else f"({text})"
         else:

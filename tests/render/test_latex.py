@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from sympy import Add, Eq, Expr, Integer, Mul, Rational, S, Symbol
+from sympy import Add, Eq, Expr, Integer, Mul, Pow, Rational, S, Symbol
 
 from explain.calculus.matrix_tree import (
     MCall,
@@ -29,7 +29,9 @@ from explain.calculus.matrix_tree import (
 )
 from explain.calculus.reader import read_formula
 from explain.calculus.symbols import Entry, Index, Indicator, TensorName
+from explain.derivation.model import Formula, Row
 from explain.render.latex import latex, latex_matrix, latex_name
+from explain.render.names import distinct, names_in
 from explain.render.order import Numeral, numeral
 from tests.calculus.op_formulas import op_formulas
 
@@ -37,7 +39,7 @@ INDICES = "ijklpq"
 
 
 def read(text: str) -> Expr:
-    return read_formula(text, INDICES, ("m",))
+    return read_formula(text, INDICES, ("m", "n"))
 
 
 TABLE = [
@@ -54,7 +56,14 @@ TABLE = [
     ("x[3 - i]", "x_{5-i}"),
     ("x[m - 1 - i]", "x_{m-i+1}"),
     ("x[1/2*i]", "x_{(i+1)/2}"),
-    ("x[i, t[i]]", r"x_{i,\,t_i}"),
+    ("x[i, t[i]]", r"x_{i,\,t_i+1}"),
+    ("x[t[i] - 1]", "x_{t_i}"),
+    ("x[n*i + j]", r"x_{n\,(i-1)+j}"),
+    ("x[m*n*i + n*j + k]", r"x_{m\,n\,(i-1)+n\,(j-1)+k}"),
+    ("x[(n - 1)*i + 2*j]", r"x_{(n - 1)\,(i-1)+2j-1}"),
+    ("x[m*n - 1 - n*i - j]", r"x_{m\,n-n\,(i-1)-j+1}"),
+    ("x[Digit(i, m*n, 3)]", r"x_{(\lfloor (i-1)/(m\,n) \rfloor \bmod 3)+1}"),
+    ("x[Digit(n*i, m, n)]", r"x_{(\lfloor (n\,(i-1))/m \rfloor \bmod n)+1}"),
     ("loss", r"\mathrm{loss}"),
     ("W1", "W_1"),
     ("W1[i, j]", "(W_1)_{ij}"),
@@ -123,15 +132,20 @@ TABLE = [
     ("Sum(x[i], (i, 0, 2))**2", r"\left( \sum_i x_i \right)^2"),
     ("Sum(x[i]*Sum(y[i, j], (j, 0, 2)), (i, 0, m - 1))", r"\sum_i x_i \sum_j y_{ij}"),
     ("Sum(bar(y)[i]*Indicator(i >= k), (i, 0, 4))", r"\sum_i [\,i \ge k\,]\,\bar y_i"),
-    ("logsumexp(x[i, j], (j, 0, 3)) - x[i, t[i]]", r"\log\sum_j e^{x_{ij}} - x_{i,\,t_i}"),
+    ("logsumexp(x[i, j], (j, 0, 3)) - x[i, t[i]]", r"\log\sum_j e^{x_{ij}} - x_{i,\,t_i+1}"),
     ("prod(x[i, j], (j, 0, 3))", r"\prod_j x_{ij}"),
     ("amax(x[i, j], (i, 0, 3), (j, 0, 1))", r"\max_{i,j} x_{ij}"),
     ("softmax(x[i, k], (k, 0, 3), at=(j,))", r"\frac{e^{x_{ij}}}{\sum_k e^{x_{ik}}}"),
     ("prod_others(x[i, l], (l, 0, 3), at=(j,))", r"\prod_{l \ne j} x_{il}"),
     ("prod_others(x[k, l], (k, 0, 3), (l, 0, 1), at=(i, 0))", r"\prod_{(k,l) \ne (i,1)} x_{kl}"),
     # conditions
-    ("Indicator(j == t[i])", r"[\,j = t_i\,]"),
-    ("Indicator(t[i] == j)", r"[\,j = t_i\,]"),
+    ("Indicator(j == t[i])", r"[\,j = t_i + 1\,]"),
+    ("Indicator(t[i] == j)", r"[\,j = t_i + 1\,]"),
+    ("Indicator(j > t[i])", r"[\,j > t_i + 1\,]"),
+    ("Indicator(i < 1)", r"[\,i < 2\,]"),
+    ("Indicator(i <= 0)", r"[\,i = 1\,]"),
+    ("Indicator(p == n*j + k)", r"[\,p = n\,(j - 1) + k\,]"),
+    ("Indicator(n*j + 2 <= n*i)", r"[\,n\,(j - 1) + 2 \le n\,(i - 1)\,]"),
     ("Indicator(3 == p)", r"[\,p = 4\,]"),
     ("Indicator(i + 1 == p)", r"[\,p = i + 1\,]"),
     ("Indicator(i - 1 >= 0)", r"[\,i \ge 2\,]"),
@@ -163,6 +177,9 @@ def test_latex(text: str, expected: str) -> None:
         ("x[Digit(i, 3, 2)]", r"x_{\lfloor i/3 \rfloor \bmod 2}"),
         ("i*x[i]", r"i\,x_i"),
         ("Indicator(j == t[i])", r"[\,j = t_i\,]"),
+        ("x[i, t[i]]", r"x_{i,\,t_i}"),
+        ("x[n*i + j]", r"x_{n\,i+j}"),
+        ("x[(n - 1)*(i + 1) + j]", r"x_{(n - 1)\,(i+1)+j}"),
     ],
 )
 def test_indices_from_zero(text: str, expected: str) -> None:
@@ -183,6 +200,28 @@ NAMES = [
 @pytest.mark.parametrize(("name", "expected"), NAMES)
 def test_names(name: str, expected: str) -> None:
     assert latex_name(name) == expected
+
+
+ALIKE = {
+    "x1": r"\mathtt{x1}", "x_1": r"\mathtt{x\_1}", "theta": r"\mathtt{theta}", "θ": r"\theta", "W_1": "W_1", "y": "y",
+    "bar(x1)": r"\overline{\mathtt{x1}}", "d(x_1)": r"\mathrm{d}\mathtt{x\_1}", "θ1": r"\text{θ1}", "A": "A",
+    "theta_1": r"\mathtt{theta\_1}", "Alpha": r"\mathtt{Alpha}", "inv(x1)": r"\mathtt{x1}^{-1}",
+}  # fmt: skip
+
+
+def test_names_that_look_alike_are_printed_verbatim() -> None:
+    with distinct(ALIKE):
+        assert {name: latex_name(name) for name in ALIKE} == ALIKE
+        assert latex(read("x_1[i, j]*bar(x1)[i] + W_1[i]")) == (r"\mathtt{x\_1}_{ij}\,\overline{\mathtt{x1}}_i + (W_1)_i")
+        with distinct(["x1"]):
+            assert latex_name("x1") == "x_1"
+    assert latex_name("x1") == latex_name("x_1") == "x_1"
+
+
+def test_names_in_a_document() -> None:
+    step = Formula(read("x[i, t_1[i]]*Sum(bar(u1)[k], (k, 0, n - 1))"), ("i",))
+    row = Row("u_1", "step", ("m", 3), "float64", step, None, None, None, None)
+    assert names_in((row,)) == {"u_1", "m", "n", "x", "t_1", "bar(u1)", "i", "k"}
 
 
 @pytest.mark.parametrize(
@@ -209,6 +248,10 @@ def test_numerals(number: Any, expected: Numeral) -> None:
 
 
 def test_numbers_in_products() -> None:
+    assert latex(Mul(read("a + b"), Pow(Integer(2), read("x"), evaluate=False), evaluate=False)) == r"2^x\,(a + b)"
+    ones = {"z": "1", "w": "1", "x": r"\begin{bmatrix}1\end{bmatrix}"}
+    assert latex_matrix(MScale(Integer(2), W, (Z,)), numbers=ones) == r"2 \cdot 1 \cdot 1"
+    assert latex_matrix(MScale(read("s"), W, (x,)), numbers=ones) == r"s\,\begin{bmatrix}1\end{bmatrix} \cdot 1"
     assert latex(read("3/2000000*x")) == r"1.5\times 10^{-6}\,x"
     assert latex(read("x + 1/100000")) == "x + 10^{-5}"
     assert latex(read('x + float("inf")')) == r"x + \infty"
@@ -243,6 +286,7 @@ def name(text: str, rows: Any = N, columns: Any = M) -> MName:
 
 A, X, T, S1 = name("A"), name("X"), name("T"), name("bar(S)")
 x, b, y, v = (name(n, N, 1) for n in ("x", "b", "y", "bar(z)"))
+Z, W = name("z", 1, 1), name("w", 1, 1)
 residual = MSum((MProduct((A, x)), MScale(S.NegativeOne, b)))
 difference = MSum((T, MScale(S.NegativeOne, X)))
 square = MProduct((MTranspose(x), x))
@@ -278,6 +322,14 @@ MATRICES: list[tuple[Tree, str]] = [
     (MProduct((name("grad"), name("X"))), r"\mathrm{grad}\,X"),
     (MScale(S.NegativeOne, MProduct((name("Q"), MTranspose(name("R"))))), r"-Q R^{\top}"),
     (MProduct((MHadamard((A, X)), x)), r"(A \odot X) x"),
+    # tensors of one entry
+    (MHadamard((MPower(Z, S.NegativeOne), MPower(MCall("log", (Z,)), S.Half))), r"\frac{\sqrt{\log(z)}}{z}"),
+    (MHadamard((MPower(Z, S.NegativeOne), MPower(W, Integer(-2)))), r"\frac{1}{z\,w^2}"),
+    (MScale(read("bar(s)"), MPower(Z, S.NegativeOne)), r"\frac{\bar s}{z}"),
+    (MHadamard((MScale(S.NegativeOne, Z), MScalar(read("2*s")), W)), r"-2\,s\,z\,w"),
+    (MScale(Integer(3), MScalar(read("s + 1")), (Z,)), r"3\,(s + 1)\,z"),
+    (MScale(S.NegativeOne, MScalar(S.One)), "-1"),
+    (MHadamard((x, MScalar(S.One), Z)), "z\\,x"),
 ]
 
 

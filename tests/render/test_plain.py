@@ -24,6 +24,7 @@ from explain.calculus.matrix_tree import (
 )
 from explain.calculus.reader import read_formula
 from explain.calculus.symbols import Call, Entry, TensorName, late
+from explain.render.names import distinct
 from explain.render.plain import plain, plain_matrix, plain_name
 from tests.calculus.op_formulas import op_formulas
 
@@ -36,7 +37,11 @@ TABLE = [
     ("x[i + 1, j]", "x[i+1, j]"),
     ("x[0, j]", "x₁ⱼ"),
     ("x[0, 11]", "x[1, 12]"),
-    ("x[i, t[i]]", "x[i, tᵢ]"),
+    ("x[i, t[i]]", "x[i, tᵢ+1]"),
+    ("x[t]", "xₜ₊₁"),
+    ("x[n*i + j]", "x[n·(i−1)+j]"),
+    ("x[m*n*i + n*j + k]", "x[m·n·(i−1)+n·(j−1)+k]"),
+    ("x[2*n*(i + 1) + j, k]", "x[2n·i+j, k]"),
     ("loss", "loss"),
     ("P[i, j]", "Pᵢⱼ"),
     ("probs[i, j]", "probsᵢⱼ"),
@@ -82,7 +87,7 @@ TABLE = [
     ("Sum(x[i] + 2, (i, 0, 2))", "Σᵢ (xᵢ + 2)"),
     ("Sum(x[i], (i, 0, 2))*bar(z)", "(Σᵢ xᵢ)·z̄"),
     ("Sum(x[i], (i, 0, 2))/z", "(Σᵢ xᵢ)/z"),
-    ("logsumexp(x[i, j], (j, 0, 3)) - x[i, t[i]]", "log Σⱼ exp(xᵢⱼ) − x[i, tᵢ]"),
+    ("logsumexp(x[i, j], (j, 0, 3)) - x[i, t[i]]", "log Σⱼ exp(xᵢⱼ) − x[i, tᵢ+1]"),
     ("prod(x[i, j], (j, 0, 3))", "Πⱼ xᵢⱼ"),
     ("amax(x[i], (i, 0, 3))", "maxᵢ xᵢ"),
     ("softmax(x[i, k], (k, 0, 3), at=(j,))", "exp(xᵢⱼ)/Σₖ exp(xᵢₖ)"),
@@ -90,7 +95,8 @@ TABLE = [
     ("prod_others(x[i, l], (l, 0, 3), at=(j,))", "Π[l ≠ j] xᵢₗ"),
     ("6*y[i]*Indicator(i == k)", "6·yᵢ·δᵢₖ"),
     ("Indicator(i == q)", "[i = q]"),
-    ("Indicator(j == t[i])", "[j = tᵢ]"),
+    ("Indicator(j == t[i])", "[j = tᵢ + 1]"),
+    ("Indicator(p == n*j + k)", "[p = n·(j − 1) + k]"),
     ("Indicator(i - 1 >= 0)", "[i ≥ 2]"),
     ("Indicator(not Holds(s[i]))", "[¬sᵢ]"),
     ("Indicator(x[i] > 0)", "[xᵢ > 0]"),
@@ -103,11 +109,12 @@ TABLE = [
 
 @pytest.mark.parametrize(("text", "expected"), TABLE, ids=[row[0] for row in TABLE])
 def test_plain(text: str, expected: str) -> None:
-    assert plain(read_formula(text, "ijklpq")) == expected
+    assert plain(read_formula(text, "ijklpq", ("m", "n"))) == expected
 
 
 @pytest.mark.parametrize(
-    ("text", "expected"), [("x[0]", "x₀"), ("x[2*i, j]", "x[2i, j]"), ("i*x[i]", "i·xᵢ"), ("x[3 - i]", "x₃₋ᵢ")]
+    ("text", "expected"),
+    [("x[0]", "x₀"), ("x[2*i, j]", "x[2i, j]"), ("i*x[i]", "i·xᵢ"), ("x[3 - i]", "x₃₋ᵢ"), ("x[i, t[i]]", "x[i, tᵢ]")],
 )
 def test_indices_from_zero(text: str, expected: str) -> None:
     assert plain(read_formula(text, "ij"), index_base=0) == expected
@@ -118,12 +125,41 @@ def test_names() -> None:
     assert {name: plain_name(name) for name in names} == names
 
 
+PLACES = [
+    "n*i + j", "m*n*i + n*j + k", "m*n - 1 - n*i - j", "n*(i - 1) + 2*j + 1", "m - 1 - i", "(n - 1)*(i + 1) + j + m",
+    "2*n*i + 2*n + j", "1/2*n*i", "n*Digit(i, m, n) + j", "Digit(n*i + j, m, n)", "n*t + j", "n*m*t - t + 3", "3 - i",
+    "(m + n)*(i + j) + k", "-n*i - n", "1/2*i + 1/2*j", "i*j + n*i", "t", "Digit(t, m, n)",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_a_place_counted_from_one_is_the_place_counted_from_zero_and_one(place: str) -> None:
+    e = read_formula(f"x[{place}, q]", "ijkq", ("m", "n"))
+    values = {"i": 3, "j": 2, "k": 1, "q": 0, "m": 5, "n": 4, "t": 6}
+    zero, one = (_place(plain(e, base), values, base) for base in (0, 1))
+    assert one == zero + 1
+
+
+def _place(text: str, values: dict[str, int], base: int) -> Any:
+    shown = text.removeprefix("x[").rpartition(",")[0].replace("⌊", "int(").replace("⌋", ")").replace("mod", "%")
+    shown = re.sub("[·−]", lambda m: {"·": "*", "−": "-"}[m[0]], re.sub(r"(\d)([a-z])", r"\1*\2", shown))
+    return eval(shown, {name: n + base * (name in "ijk") for name, n in values.items()})
+
+
+def test_names_that_look_alike_are_printed_verbatim() -> None:
+    names = {"x1": "x1", "x_1": "x_1", "theta": "theta", "θ": "θ", "W_1": "W₁", "bar(x1)": "bar(x1)", "Alpha": "Alpha"}
+    with distinct([*names, "A"]):
+        assert {name: plain_name(name) for name in names} == names
+        assert plain(read_formula("x_1[i]*theta[i]*W_1[i]*bar(x1)[i]", "i")) == "x_1[i]·thetaᵢ·W₁[i]·bar(x1)ᵢ"
+
+
 def _column(name: str) -> MName:
     return MName(TensorName(name), 1, (S(3), S.One))
 
 
 A, X = (MName(TensorName(n), 2, (S(3), S(2))) for n in "AX")
 x, b, y, v = (_column(n) for n in ("x", "b", "y", "bar(z)"))
+Z, W = (MName(TensorName(n), 0, (S.One, S.One)) for n in "zw")
 residual = MSum((MProduct((A, x)), MScale(S.NegativeOne, b)))
 
 MATRICES: list[tuple[Tree, str]] = [
@@ -135,6 +171,8 @@ MATRICES: list[tuple[Tree, str]] = [
     (MSum((MScale(S.NegativeOne, MPower(x, Integer(2))), b)), "b − x ⊙ x"),
     (MScale(S.One, x, (MPower(MProduct((MTranspose(x), x)), -S.Half),)), "x/√(xᵀ x)"),
     (MHadamard((x, MPower(y, S.NegativeOne))), "x ⊘ y"),
+    (MHadamard((MPower(Z, S.NegativeOne), MPower(Z, Integer(-2)))), "1/(z·z²)"),
+    (MHadamard((MPower(W, S.NegativeOne), MPower(Z, S.Half))), "√(z)/w"),
 ]
 
 
