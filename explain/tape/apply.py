@@ -10,13 +10,16 @@ import numpy as np
 from explain.ops.base import METHODS, NO_OPTIONS, REGISTRY, NoMatch, Op, resolve
 from explain.tape.dtypes import FLOAT32, FLOAT64
 from explain.tape.modes import state
-from explain.tape.node import Node, Version
+from explain.tape.node import Node, Version, next_rank
 from explain.tape.promotion import constant, promoted
 from explain.tape.tensor import Tensor, alias, wrap
 from explain.tape.views import mark_view
 
-BOTH: Any = (((), None), ((), None))  # metas of two operands whose shapes no rule asks for
-FIRST: Any = (((), None), None)  # the second is a Python number
+# what many nodes have in common is made once: less to allocate, less for the garbage collector to visit
+TENSORS: Any = (((), None), ((), None))  # metas of two operands whose shapes no rule asks for
+TENSOR_NUMBER: Any = (((), None), None)
+ONE, BOTH, LEFT, RIGHT = (True,), (True, True), (True, False), (False, True)
+_new_node, _new_tensor = Node.__new__, Tensor.__new__
 
 
 def apply(op: Op, ins: tuple[Any, ...], options: dict[str, Any] = NO_OPTIONS) -> Any:
@@ -71,7 +74,7 @@ def _node(op: Op, ins: tuple[Any, ...], arrays: list[Any], options: dict[str, An
     if len(ins) == 1:
         t = ins[0]
         parents: tuple[Any, ...] = (t.node or t,)
-        needs: tuple[bool, ...] = (True,)
+        needs: tuple[bool, ...] = ONE
         slots: Any = (t.slot,) if t.slot else None
         metas: tuple[Any, ...] = ((t.data.shape, t.data.dtype),)
     else:
@@ -79,25 +82,36 @@ def _node(op: Op, ins: tuple[Any, ...], arrays: list[Any], options: dict[str, An
         needs = tuple([p is not None for p in parents])
         slots = tuple([t.slot if isinstance(t, Tensor) else 0 for t in ins])
         metas = tuple([(t.data.shape, t.data.dtype) if isinstance(t, Tensor) else None for t in ins])
+    node = _new_node(Node)
+    node.op = op
+    node.options = options
+    node.parents = parents
+    node.needs = needs
+    node.slots = slots
+    node.metas = metas
+    node.rank = next_rank()
     keep, reads_result = op.keeps(needs)
-    saved: Any = () if reads_result else None
-    versions: tuple[int, ...] = ()
+    if reads_result:
+        node.saved = ()
+        node.result = (y, memory, 0)
     if keep is not None:
-        saved = tuple(
+        node.saved = tuple(
             [(t if isinstance(t, Tensor) else a) if kept else None for t, a, kept in zip(ins, arrays, keep, strict=True)]
         )
-        versions = tuple([t.memory.count if isinstance(t, Tensor) and t.memory else 0 for t in ins])
+        node.versions = tuple([t._version if isinstance(t, Tensor) else 0 for t in ins])
     if op.outputs == 1:
-        shape, dtype = y.shape, y.dtype
+        node.shape, node.dtype = shape, dtype = y.shape, y.dtype
     else:
-        shape, dtype = tuple([part.shape for part in y]), tuple([part.dtype for part in y])
-    result = (y, memory, 0) if reads_result else None
+        node.outputs = op.outputs
+        node.shape, node.dtype = tuple([part.shape for part in y]), tuple([part.dtype for part in y])
+        shape, dtype = node.shape[0], node.dtype[0]
     exact = all(p is None or t.data.dtype == dtype for p, t in zip(parents, ins, strict=True))
     if exact and len(ins) > 1:
         exact = not any(isinstance(t, Tensor) and t.data is not a for t, a in zip(ins, arrays, strict=True)) and (
             not op.broadcasts or all(p is None or t.data.shape == shape for p, t in zip(parents, ins, strict=True))
         )
-    return Node(op, options, parents, needs, slots, metas, saved, versions, result, op.outputs, shape, dtype, exact)
+    node.exact = exact
+    return node
 
 
 def apply_pair(op: Op, a: Tensor, b: Any) -> Tensor:
@@ -125,30 +139,77 @@ def apply_pair(op: Op, a: Tensor, b: Any) -> Tensor:
             raise
         raise error from None
 
-    node = memory = None
+    out = _new_tensor(Tensor)
+    out.data = y
+    out.gradient = out.base = out.memory = None
+    out.slot = 0
     to_a = (a.node or a) if a.tracked else None
     to_b = (b.node or b) if not number and b.tracked else None
-    if (to_a is not None or to_b is not None) and op.differentiable:
-        needs = (to_a is not None, to_b is not None)
-        keep, reads_result = op.keeps(needs)
-        saved: Any = None
-        versions: tuple[int, ...] = ()
-        if keep is not None:
-            saved = (a if keep[0] else None, (right if number else b) if keep[1] else None)
-            versions = (a.memory.count if a.memory else 0, b.memory.count if not number and b.memory else 0)
-        result = None
-        if reads_result:
-            memory = Version()
-            result = (y, memory, 0)
-            saved = saved or ()
-        slots = None
-        if a.slot or (not number and b.slot):
-            slots = (a.slot, 0 if number else b.slot)
-        shape = y.shape
-        exact = number or (left.shape == shape and right.shape == shape)
-        metas = FIRST if number else BOTH
-        node = Node(op, NO_OPTIONS, (to_a, to_b), needs, slots, metas, saved, versions, result, 1, shape, dtype, exact)
-    return _output(y, node, 0, memory)
+    if (to_a is None and to_b is None) or not op.differentiable:
+        out.node = None
+        out.tracked = False
+        return out
+    out.tracked = True
+    out.node = node = _new_node(Node)
+    node.op = op
+    node.parents = (to_a, to_b)
+    node.needs = needs = LEFT if to_b is None else RIGHT if to_a is None else BOTH
+    node.shape = shape = y.shape
+    node.dtype = dtype
+    node.rank = next_rank()
+    if number:
+        node.metas = TENSOR_NUMBER
+    else:
+        node.metas = TENSORS
+        if left.shape != shape or right.shape != shape:
+            node.exact = False
+    keep, reads_result = op.keeps(needs)
+    if reads_result:
+        out.memory = memory = Version()
+        node.saved = ()
+        node.result = (y, memory, 0)
+    if keep is not None:
+        node.saved = (a if keep[0] else None, (right if number else b) if keep[1] else None)
+        if a.memory is not None or (not number and b.memory is not None):
+            node.versions = (a._version, 0 if number else b._version)
+    if a.slot or (not number and b.slot):
+        node.slots = (a.slot, 0 if number else b.slot)
+    return out
+
+
+def apply_one(op: Op, x: Tensor) -> Any:
+    """``apply`` written out for an op of one tensor without options."""
+    data = x.data
+    dtype = data.dtype
+    if op.views or op.outputs != 1 or not (state.plain and (dtype is FLOAT32 or dtype is FLOAT64)):
+        return apply(op, (x,))
+    y = op.forward(data)
+    if y is data:
+        y = data.copy()
+    if not (x.tracked and op.differentiable):
+        return wrap(y)
+    node = _new_node(Node)
+    node.op = op
+    node.parents = (x.node or x,)
+    node.needs = ONE
+    node.shape = y.shape
+    node.dtype = y.dtype
+    node.rank = next_rank()
+    node.metas = ((data.shape, dtype),)
+    if y.dtype is not dtype:
+        node.exact = False
+    if x.slot:
+        node.slots = (x.slot,)
+    out = wrap(y, node)
+    keep, reads_result = op.keeps(ONE)
+    if reads_result:
+        node.saved = ()
+        node.result = (y, out.version, 0)
+    if keep is not None:
+        node.saved = (x,)
+        if x.memory is not None:
+            node.versions = (x._version,)
+    return out
 
 
 def call(table: dict[str, tuple[Op, ...]], name: str, *args: Any, **kwargs: Any) -> Any:

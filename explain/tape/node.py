@@ -8,7 +8,7 @@ from __future__ import annotations
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
-from explain.ops.base import Op
+from explain.ops.base import NO_OPTIONS, Op
 
 if TYPE_CHECKING:
     from explain.tape.tensor import Tensor
@@ -49,41 +49,21 @@ class Node:
     ``rank``: falls with every new node, so a heap serves the latest first, as PyTorch does.
     """
 
-    __slots__ = (
-        "__weakref__", "dtype", "exact", "metas", "needs", "op", "options", "outputs", "parents", "rank", "result", "saved",
-        "shape", "slots", "versions",
-    )  # fmt: skip
-
-    def __init__(
-        self,
-        op: Op,
-        options: dict[str, Any],
-        parents: tuple[Node | Tensor | None, ...],
-        needs: tuple[bool, ...],
-        slots: tuple[int, ...] | None,
-        metas: tuple[Any, ...],
-        saved: Any,
-        versions: tuple[int, ...],
-        result: Any,
-        outputs: int,
-        shape: Any,
-        dtype: Any,
-        exact: bool,
-    ) -> None:
-        self.op = op
-        self.options = options
-        self.parents = parents
-        self.needs = needs
-        self.slots = slots
-        self.metas = metas
-        self.saved = saved
-        self.versions = versions
-        self.result = result
-        self.outputs = outputs
-        self.shape = shape
-        self.dtype = dtype
-        self.exact = exact
-        self.rank = next_rank()
+    op: Op
+    parents: tuple[Node | Tensor | None, ...]
+    needs: tuple[bool, ...]
+    shape: Any
+    dtype: Any
+    metas: tuple[Any, ...]
+    rank: int
+    # what most nodes have in common stands in the class: storing it in each would take a fifth of an operation's time
+    options: dict[str, Any] = NO_OPTIONS
+    slots: tuple[int, ...] | None = None
+    saved: Any = None
+    versions: tuple[int, ...] = (0, 0)
+    result: Any = None
+    outputs: int = 1
+    exact: bool = True
 
     def name(self) -> str:
         """Torch's name of this backward node."""

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from explain.ops.base import ATTRIBUTES, METHODS, NO_OPTIONS, REGISTRY, NoMatch, Op, resolve
-from explain.tape.apply import apply, apply_pair, call, operands
+from explain.tape.apply import apply, apply_one, apply_pair, call, operands
 from explain.tape.autograd import backward
 from explain.tape.dtypes import as_numpy
 from explain.tape.inplace import in_place, set_item
@@ -106,7 +106,7 @@ def _in_place_operator(op: Op) -> Callable[[Tensor, Any], Any]:
 
 def _unary(op: Op) -> Callable[[Tensor], Any]:
     def method(self: Tensor) -> Any:
-        return apply(op, (self,))
+        return apply_one(op, self)
 
     return method
 
@@ -124,7 +124,7 @@ def _method(name: str) -> Callable[..., Any]:
 
     def method(self: Tensor, *args: Any, **kwargs: Any) -> Any:
         if plain is not None and not args and not kwargs:
-            return self if plain.views and plain.unchanged((self.data.shape,), NO_OPTIONS) else apply(plain, (self,))
+            return self if plain.views and plain.unchanged((self.data.shape,), NO_OPTIONS) else apply_one(plain, self)
         return call(METHODS, name, self, *args, **kwargs)
 
     return method
