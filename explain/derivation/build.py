@@ -83,7 +83,8 @@ class _Builder:
         if v.id in self.plan.rows:
             kind, code = "step", code_of(self.tape, v.id, self.plan.names)
         else:
-            kind, code = ("leaf" if v.id in self.r.wanted else "given"), None
+            counted = np.asarray(v.array).dtype.kind in "iu" and v.shape != ()
+            kind, code = ("leaf" if v.id in self.r.wanted else "positions" if counted else "given"), None
         return Row(
             name=self.plan.names[v.id],
             kind=kind,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
@@ -10,6 +11,9 @@ from explain.derivation.model import Formula
 from explain.render import figures
 from explain.render.latex import latex, latex_matrix, latex_name
 from explain.render.plain import plain, plain_matrix, plain_name
+
+SIZE_NAME = re.compile(r"[^\W\d]\w*")
+TEX_SIZES = str.maketrans({"·": r"\,", "²": "^2", "³": "^3", "−": "-"})
 
 
 class Typesetter(Protocol):
@@ -82,7 +86,9 @@ class Latex:
         return _joined(sides, r" \approx " if rounded else " = ")
 
     def size(self, shape: Sequence[Any]) -> str:
-        return r" \times ".join(map(str, shape))
+        return r" \times ".join(
+            SIZE_NAME.sub(lambda name: latex_name(name[0]), size).translate(TEX_SIZES) for size in _sizes(shape)
+        )
 
 
 class Plain:
@@ -119,7 +125,13 @@ class Plain:
         return _joined(sides, " ≈ " if rounded else " = ")
 
     def size(self, shape: Sequence[Any]) -> str:
-        return "×".join(map(str, shape))
+        return "×".join(_sizes(shape))
+
+
+def _sizes(shape: Sequence[Any]) -> list[str]:
+    """The sizes as texts; one that is a sum stands in parentheses beside others."""
+    texts = [str(n) for n in shape]
+    return [f"({t})" if " " in t and len(texts) > 1 else t for t in texts]
 
 
 def _joined(sides: Sequence[str], last: str) -> str:
