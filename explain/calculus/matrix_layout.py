@@ -154,7 +154,9 @@ def without_minus(tree: Tree) -> Tree | None:
 def _minus(tree: Tree) -> Tree:
     if not isinstance(tree, MScale):
         return MScale(S.NegativeOne, tree)
-    return tree.of if tree.scalar == -1 and not tree.by else MScale(symbols.product([S.NegativeOne, tree.scalar]), tree.of, tree.by)
+    if tree.scalar == -1 and not tree.by:
+        return tree.of
+    return MScale(symbols.product([S.NegativeOne, tree.scalar]), tree.of, tree.by)
 
 
 def contains(tree: Tree, names: Collection[TensorName]) -> bool:
