@@ -1,7 +1,8 @@
 """Formulas evaluated over whole arrays, in float64.
 
 Every value is an array with the names of its axes; products and sums align by name and broadcast. A sum of products is
-one einsum, so nothing of the size of the product is ever built.
+one einsum, and a bracket [i = p] in a sum is a place to read from or to add to, so nothing of the size of the product is
+ever built.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from explain.calculus.symbols import (
     Total,
     Transform,
     Where,
+    substitute,
 )
 from explain.errors import CannotDerive
 from explain.ops.base import REGISTRY
@@ -84,14 +86,12 @@ class _Evaluation:
             return e.value, ()
         if isinstance(e, Symbol):
             return (1 if e == UNIT else self.sizes[e]), ()
-        if e.is_Integer:
-            return int(e), ()
-        if e.is_Number or not e.args:
-            return float(e), ()
+        if not e.args:
+            return _number(e), ()
         if e.is_Add:
             return self._combine(np.add, [self.value(a) for a in e.args])
         if e.is_Mul:
-            return self._product(e.args)
+            return self._masked(*self._split(e.args))
         if e.is_Pow:
             base, exponent = self.value(e.base), self.value(e.exp)
             return self._combine(_power, [base, exponent])
@@ -149,18 +149,27 @@ class _Evaluation:
             return total, axes
         return function(*arrays), axes
 
-    def _product(self, factors: Sequence[Any]) -> Named:
-        masks = [f for f in factors if isinstance(f, Indicator)]
-        rest = [f for f in factors if not isinstance(f, Indicator)]
-        parts = [self.value(f) for f in rest]
-        axes = _union(parts)
+    def _split(self, factors: Sequence[Any]) -> tuple[list[Named], list[Named]]:
+        """The values of factors, and the masks among them: brackets, and sums of brackets only (counts)."""
+        values, masks = [], []
+        for f in factors:
+            if isinstance(f, Indicator):
+                masks.append(self.truth(f.condition))
+                continue
+            value = self.value(f)
+            values.append(value)
+            if isinstance(f, Total) and all(isinstance(p, Indicator) for p in _factors(f.body)):
+                masks.append((np.not_equal(value[0], 0), value[1]))
+        return values, masks
+
+    def _masked(self, values: list[Named], masks: Sequence[Named]) -> Named:
+        """The product, 0 outside the masks: not as a factor, since the rest may be infinite there."""
+        axes = _union(values)
         value: Any = 1.0
-        for part, own in parts:
+        for part, own in values:
             value = value * _aligned(part, own, axes)
-        for mask in masks:  # not a product: outside the mask the rest may be infinite
-            value, axes = self._combine(
-                lambda truth, v: np.where(truth, v, 0.0), [self.truth(mask.condition), (value, axes)]
-            )
+        for truth in masks:
+            value, axes = self._combine(lambda t, v: np.where(t, v, 0.0), [truth, (value, axes)])
         return value, axes
 
     def _bind(self, e: Any) -> list[Index]:
@@ -179,20 +188,84 @@ class _Evaluation:
         return self._combine(np.add, [self._total_of_product(t, bound) for t in terms])
 
     def _total_of_product(self, term: Any, bound: list[Index]) -> Named:
-        factors = list(term.args) if term.is_Mul else [term]
-        if any(isinstance(f, Indicator) for f in factors) or len(factors) == 1:
-            value, axes = self._product(factors)
+        factors, bound, places = self._located(_factors(term), bound)
+        if len(factors) == 1 and not places and not isinstance(factors[0], Indicator):
+            value, axes = self.value(factors[0])
             return self._sum_out(value, axes, bound)
-        parts = [_floats(self.value(f)) for f in factors]
+        values, masks = self._split(factors)
+        positions = [self.value(p) for p in places.values()]
+        kept = _union([*masks, *positions])
+        first = self._contracted(values, [i for i in bound if i not in kept])
+        value, axes = self._masked([first], masks)
+        rest = [i for i in bound if i in kept]
+        return self._scattered((value, axes), dict(zip(places, positions, strict=True)), rest)
+
+    def _located(self, factors: list[Any], bound: list[Index]) -> tuple[list[Any], list[Index], dict[Index, Any]]:
+        """Brackets [i = p] solved for i. A bound i is p in all other factors; a free i, where p runs with the sum, is the
+        place that terms are added to. Returns the other factors, what is still bound, and p by free i."""
+        places: dict[Index, Any] = {}
+        todo = [f for f in factors if isinstance(f, Indicator) and isinstance(f.condition, Eq)]
+        while todo:
+            f = todo.pop(0)
+            for i, p in (f.condition.args, f.condition.args[::-1]):
+                inside = p.free_symbols
+                if not isinstance(i, Index) or i not in self.lengths or i in inside or not self._is_position(p):
+                    continue
+                if i in bound:
+                    bound = [j for j in bound if j != i]
+                    range_of_i = (
+                        [] if isinstance(p, Index) and self.lengths[p] <= self.lengths[i] else [_within(p, self.lengths[i])]
+                    )
+                elif inside & set(bound) and not inside & set(places):
+                    range_of_i = []
+                    places[i] = p
+                else:
+                    continue
+                rest = [substitute(g, {i: p}) for g in factors if g is not f]
+                factors = [part for g in [*rest, *range_of_i] for part in _factors(g)]
+                places = {j: q if j == i else substitute(q, {i: p}) for j, q in places.items()}
+                todo = [f for f in factors if isinstance(f, Indicator) and isinstance(f.condition, Eq)]
+                break
+        return factors, bound, places
+
+    def _is_position(self, p: Any) -> bool:
+        """Whether an expression is a whole number for sure."""
+        return bool(p.is_integer) or (isinstance(p, Entry) and np.asarray(self.arrays[p.tensor.name]).dtype.kind in "iu")
+
+    def _contracted(self, parts: list[Named], bound: list[Index]) -> Named:
+        """The product of the parts, summed over ``bound``: one einsum."""
         axes = _union(parts)
+        missing = _count(self.lengths, [i for i in bound if i not in axes])
+        if not parts:
+            return missing, ()
         letters = {i: k for k, i in enumerate(axes)}
         out = [i for i in axes if i not in bound]
         operands: list[Any] = []
-        for value, own in parts:
+        for value, own in map(_floats, parts):
             operands += [value, [letters[i] for i in own]]
         value = np.einsum(*operands, [letters[i] for i in out], optimize=len(parts) > 2 or "greedy")
-        missing = [i for i in bound if i not in axes]
-        return value * _count(self.lengths, missing), tuple(out)
+        return value * missing, tuple(out)
+
+    def _scattered(self, part: Named, places: Mapping[Index, Named], bound: list[Index]) -> Named:
+        """The sum over ``bound``, each term added to where its position says, along a new axis per position."""
+        if not places:
+            return self._sum_out(*part, bound)
+        axes = _union([part, *places.values()])
+        free = tuple(i for i in axes if i not in bound)
+        axes = (*free, *(i for i in axes if i in bound))
+        shape = [self.lengths[i] for i in axes]
+        lengths = [self.lengths[i] for i in places]
+        inside: Any = True
+        slot: Any = np.arange(_count(self.lengths, free)).reshape([*shape[: len(free)], *[1] * (len(axes) - len(free))])
+        for (p, own), n in zip(places.values(), lengths, strict=True):
+            at = np.asarray(_aligned(p, own, axes)).astype(np.int64)
+            inside = inside & (at >= 0) & (at < n)
+            slot = slot * n + np.clip(at, 0, max(0, n - 1))
+        terms = np.where(inside, _aligned(*part, axes), 0.0)
+        slots = _count(self.lengths, [*free, *places])
+        weights, slot = np.broadcast_to(terms, shape).ravel(), np.broadcast_to(slot, shape).ravel()
+        total = np.bincount(slot, weights, slots) if slots else np.zeros(0)
+        return total.reshape([*shape[: len(free)], *lengths]), (*free, *places)
 
     def _sum_out(self, value: Any, axes: Axes, bound: list[Index]) -> Named:
         over = tuple(k for k, i in enumerate(axes) if i in bound)
@@ -244,6 +317,27 @@ class _Evaluation:
             shape = np.broadcast_shapes(*(p.shape for p in looked)) if looked else ()
             return np.zeros(shape), axes
         return array[tuple(looked)], axes
+
+
+def _number(e: Any) -> Any:
+    """A sympy number; what is infinite or no real number is inf or nan."""
+    if e is S.ComplexInfinity:
+        return np.inf  # 1/0, as in the mean of nothing
+    try:
+        return int(e) if e.is_Integer and abs(e) < 2**62 else float(e)
+    except TypeError:
+        return np.nan
+    except OverflowError:
+        return np.inf if e > 0 else -np.inf
+
+
+def _factors(e: Any) -> list[Any]:
+    return list(e.args) if e.is_Mul else [e]
+
+
+def _within(p: Any, n: int) -> Any:
+    """[0 ≤ p < n]: nothing where that is certain."""
+    return Indicator(And(p >= 0, p < n))
 
 
 def _as_dim(first: int, end: int) -> int | tuple[int, ...]:
