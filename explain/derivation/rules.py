@@ -38,8 +38,14 @@ def rule_of(tape: Tape, group: Group, x: int, names: dict[int, str]) -> Rule:
         return _single(tape, first, position, meets, details)
     if heavy and not _reaches(tape, members, first, heavy[0]):
         return _tail(tape, first, x, details)
+    before = [a for a in members if heavy and a is not heavy[0] and not _after(tape, a, heavy[0])]
+    if heavy and heavy[0].op.kind == "contraction" and all(a.op.kind == "index" for a in before):
+        through = next(p for p, i in enumerate(heavy[0].inputs) if _comes_from(tape, i, x))
+        details["scaled"] = any(a.op.name in ("mul", "div", "neg") for a in members if a is not heavy[0])
+        details["turned"] = first.op.rule == "transpose"
+        return _single(tape, heavy[0], through, meets[:1], details)
     if heavy:
-        details["inner"] = [a.op.rule or a.op.kind for a in members if a is not heavy[0] and not _after(tape, a, heavy[0])]
+        details["inner"] = [a.op.rule or a.op.kind for a in before]
         return Rule(f"{heavy[0].op.rule}_of", details | _counts(tape, heavy[0]))
     if all(a.op.kind == "index" for a in members):
         return Rule("index_chain", details)
@@ -58,6 +64,12 @@ def _is_heavy(a: Applied) -> bool:
 
 def _only_tail(tape: Tape, members: list[Applied], heavy: Applied) -> bool:
     return all(a is heavy or _after(tape, a, heavy) for a in members)
+
+
+def _comes_from(tape: Tape, value: int, x: int) -> bool:
+    """``value`` is ``x`` or computed from it."""
+    source = tape.values[value].source
+    return value == x or (source is not None and any(_comes_from(tape, i, x) for i in tape.applied[source[0]].inputs))
 
 
 def _after(tape: Tape, a: Applied, heavy: Applied) -> bool:
