@@ -118,13 +118,12 @@ def _run_to_json(run: Run, lang: str, index_base: int, arrays: Arrays) -> str:
     setter = Latex(index_base)
     view = run_view(run, setter)
     core["view"] = {"lang": lang, "index_base": index_base}
-    rules = _environment(lang).get_template("words/rules.j2").make_module({})
+    words = _environment(lang).get_template("words/sentence.j2").make_module({})
     for d, data, shown in zip(run.derivations, core["derivations"], view["derivations"], strict=True):
         for row, out in zip(d.rows, data["nodes"], strict=True):
             _add_latex(out["formula"], row.formula, setter)
         for step, out, seen in zip(d.steps, data["steps"], shown["steps"], strict=True):
-            say = getattr(rules, step.rule, rules.generic)
-            out["sentence"] = str(say(seen["details"], lambda tex: f"${tex}$"))
+            out["sentence"] = str(words.sentence(seen, lambda tex: f"${tex}$"))
             for key, f in (("formula", step.formula), ("jacobian", step.jacobian)):
                 _add_latex(out[key], f, setter)
             _add_latex(out["vjp"]["product"], step.product, setter)
