@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-import textwrap
+import re
 from collections.abc import Callable
 from typing import Any
 
 from explain.errors import columns as width
 
+WIDE = "\u2e80-\u9fff\uf900-\ufaff\uff00-\uff60"
+CLOSING = "。，；：、）！？》」"
+UNIT = re.compile(rf"\s*(?:[^\s{WIDE}]+|[{WIDE}])[{CLOSING}]*")
+"""What is never broken: a word, or one wide character, with the punctuation that closes it."""
 PAINT = {"bold": "1", "dim": "2", "red": "31", "green": "32"}
 
 
@@ -25,25 +29,18 @@ def _paint(code: str) -> Callable[[str], str]:
 
 
 def wrapped(text: str, columns: int) -> str:
-    """A paragraph broken at ``columns``, its further lines indented like its first. Wide characters count two."""
-    indent = text[: len(text) - len(text.lstrip())] + ("  " if text.lstrip().startswith("- ") else "")
-    if width(text) == len(text):
-        return textwrap.fill(
-            text.strip(), columns, initial_indent=text[: len(text) - len(text.lstrip())], subsequent_indent=indent
-        )
-    lines, line = [], text.rstrip()
-    current = ""
-    for c in line:
-        if width(current) + width(c) > columns:
-            cut = current.rfind(" ")
-            if cut > len(indent) and width(current) - width(current[:cut]) < columns // 2:
-                lines.append(current[:cut])
-                current = indent + current[cut + 1 :]
-            else:
-                lines.append(current)
-                current = indent
-        current += c
-    return "\n".join([*lines, current])
+    """A paragraph broken at ``columns``, its further lines indented like its first. Lines break at spaces and beside wide
+    characters, never before closing punctuation."""
+    lead = text[: len(text) - len(text.lstrip())]
+    indent = lead + ("  " if text.lstrip().startswith("- ") else "")
+    lines, current = [], lead
+    for unit in UNIT.findall(text.strip()):
+        if width((current + unit).rstrip()) > columns and current.strip():
+            lines.append(current.rstrip())
+            current = indent + unit.lstrip()
+        else:
+            current += unit
+    return "\n".join([*lines, current.rstrip()])
 
 
 def table(rows: list[dict[str, Any]], say: Any, columns: int) -> str:
