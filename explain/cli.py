@@ -45,7 +45,7 @@ def _parser() -> argparse.ArgumentParser:
         "expr",
         help="explain the gradient of one expression",
         description="Run an expression, send a gradient back through it, and derive every step.",
-        epilog=EXAMPLES + "\nexit codes: 0 done, 1 a check failed or nothing could be derived, 2 the input is not usable\n",
+        epilog=EXAMPLES + "\nexit codes: 0 done, 1 a check failed, 2 the input is not usable, 3 stopped at a limit\n",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     expr.add_argument("expression", help='for example "mean(3*(x+2)**2)"; functions and methods of torch')

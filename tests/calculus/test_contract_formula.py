@@ -127,9 +127,7 @@ def test_jacobian_and_jvp_are_adjoint(op: Op, sample: Sample) -> None:
         numbers = [(i, n) for (i, _), n in zip(target, np.shape(a), strict=True)]
         arrays = case.arrays | {"u": u}
         forward = evaluate(walk.jvp(case.formula(), case.names[k], TensorName("u")), arrays, case.target())
-        jacobian = evaluate(
-            walk.jacobian(case.formula(), case.out, case.names[k], target), arrays, case.target() + numbers
-        )
+        jacobian = evaluate(walk.jacobian(case.formula(), case.out, case.names[k], target), arrays, case.target() + numbers)
         applied = np.tensordot(jacobian, u, u.ndim)
         np.testing.assert_allclose(forward, applied, rtol=TIGHT, atol=TIGHT)
 
