@@ -142,7 +142,7 @@ class Index(Op):
                 left.append(tensors[part.k])
             else:
                 basic.append(part)
-        return x[tuple(basic)], tuple(left)
+        return x[(*basic, Ellipsis)], tuple(left)  # with the ellipsis a single number, too, stays an array
 
     @classmethod
     def read(cls, x: Any, index: tuple[Any, ...], tensors: Any) -> Any:
