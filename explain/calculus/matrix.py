@@ -49,6 +49,7 @@ from explain.calculus.symbols import (
     Total,
     Transform,
     Where,
+    relation,
 )
 from explain.errors import CannotDerive
 
@@ -172,7 +173,7 @@ class _Reader(Layout):
             if isinstance(i, Entry) and known is not None:  # X[i, t_i]: the product with a one-hot matrix
                 j = FRESH()
                 plain = Entry(e.tensor, *e.indices[:axis], j, *e.indices[axis + 1 :])
-                return self._product((plain, Indicator(Eq(j, i))), (Tuple(j, known[axis]),))
+                return self._product((plain, Indicator(relation(Eq, j, i))), (Tuple(j, known[axis]),))
         if not all(isinstance(i, Index) or i.is_Integer for i in e.indices):
             raise NoForm
         places = [i for i in e.indices if isinstance(i, Index)]

@@ -212,15 +212,15 @@ class Namespace:
 
     def equal(self, a: Any, b: Any) -> Any:
         """The condition a = b."""
-        return Eq(bare(a), bare(b))
+        return symbols.relation(Eq, bare(a), bare(b))
 
     def unequal(self, a: Any, b: Any) -> Any:
         """The condition a ≠ b."""
-        return Ne(bare(a), bare(b))
+        return symbols.relation(Ne, bare(a), bare(b))
 
     def all_equal(self, a: Sequence[Any], b: Sequence[Any]) -> Any:
         """The condition that two positions are the same."""
-        return And(*(Eq(bare(p), bare(q)) for p, q in zip(a, b, strict=True)))
+        return And(*(symbols.relation(Eq, bare(p), bare(q)) for p, q in zip(a, b, strict=True)))
 
     def holds(self, mask_entry: Any) -> Any:
         """The condition that an entry of a mask is true; of a comparison, the comparison itself."""

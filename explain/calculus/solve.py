@@ -11,7 +11,7 @@ from typing import Any
 
 from sympy import Eq, Expr, Ge, Integer, Le, S, Symbol
 
-from explain.calculus.symbols import Digit, Index, Indicator, Size, numeric_size, substitute
+from explain.calculus.symbols import Digit, Index, Indicator, Size, numeric_size, relation, substitute
 
 Bind = tuple[Index, Any]
 Equation = tuple[Expr, Expr]
@@ -31,7 +31,7 @@ def solve(
     ]
     while system.step():
         pass
-    brackets = [Indicator(Eq(e, t)) for e, t in system.equations]
+    brackets = [Indicator(relation(Eq, S(e), S(t))) for e, t in system.equations]
     return [*system.factors, *brackets], list(system.binds.items())
 
 

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from itertools import count
 from typing import Any
 
-from sympy import Add, Expr, Integer, Mul, Pow, Rational, S, Symbol, Tuple
+from sympy import Add, Eq, Expr, Integer, Mul, Ne, Pow, Rational, S, Symbol, Tuple
 from sympy.core.basic import Basic
 from sympy.core.symbol import Str
 
@@ -285,19 +285,34 @@ def substitute(e: Expr, mapping: dict[Any, Any], as_written: bool = False) -> Ex
     """
     if not mapping:
         return e
-    return _substitute(e, mapping, set().union(*(S(v).free_symbols for v in mapping.values())), as_written)
+    return _Substitution(mapping, as_written).of(e)
 
 
-def _substitute(e: Expr, mapping: dict[Any, Any], incoming: set[Basic], as_written: bool) -> Expr:
-    if e in mapping:
-        return mapping[e]
-    if not e.args:
-        return e
-    if isinstance(e, Binding) and incoming & set(e.bound):
-        renamed: dict[Any, Any] = {i: FRESH() for i in e.bound}
-        body = _substitute(e.body, renamed, set(), as_written)
-        e = e.rebound(body, [Tuple(renamed[i], n) for i, n in e.limits])
-    return rebuild(e, [_substitute(a, mapping, incoming, as_written) for a in e.args], as_written)
+class _Substitution:
+    """One substitution. Formulas repeat themselves: every part is replaced once."""
+
+    def __init__(self, mapping: dict[Any, Any], as_written: bool, renaming: bool = False) -> None:
+        self.done = dict(mapping)
+        self.as_written = as_written
+        self.incoming: set[Basic] = set() if renaming else set().union(*(S(v).free_symbols for v in mapping.values()))
+
+    def of(self, e: Any) -> Any:
+        found = self.done.get(e)
+        if found is None:
+            found = self._new(e)
+            if found == e:  # one of several equal objects would pass for a change
+                return e
+            self.done[e] = found
+        return found
+
+    def _new(self, e: Any) -> Any:
+        if not e.args:
+            return e
+        if isinstance(e, Binding) and self.incoming & set(e.bound):
+            renamed: dict[Any, Any] = {i: FRESH() for i in e.bound}
+            body = _Substitution(renamed, self.as_written, renaming=True).of(e.body)
+            e = e.rebound(body, [Tuple(renamed[i], n) for i, n in e.limits])
+        return rebuild(e, [self.of(a) for a in e.args], self.as_written)
 
 
 def rebuild(e: Expr, args: list[Any], as_written: bool = False) -> Expr:
@@ -306,7 +321,21 @@ def rebuild(e: Expr, args: list[Any], as_written: bool = False) -> Expr:
         return e
     if as_written and (e.is_Add or e.is_Mul or e.is_Pow):
         return e.func(*args, evaluate=False)
-    return e.func(*args)
+    return relation(e.func, *args) if e.is_Relational else e.func(*args)
+
+
+def relation(kind: Any, left: Any, right: Any) -> Any:
+    """A comparison, decided if it can be. sympy thinks long about whether things are equal, in vain where what it knows
+    nothing of is left in their difference."""
+    if kind in (Eq, Ne) and left != right:
+        plain = isinstance(left, Index | Entry) and isinstance(right, Index | Entry)
+        if plain or _differ_by_opaque(left, right):
+            return kind(left, right, evaluate=False)
+    return kind(left, right)
+
+
+def _differ_by_opaque(left: Expr, right: Expr) -> bool:
+    return bool((left.has(Opaque) or right.has(Opaque)) and (left - right).has(Opaque))
 
 
 def number(value: Any) -> Rational:

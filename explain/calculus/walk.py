@@ -7,6 +7,7 @@ of the occurrence equal the target": so all index equations are solved in one pl
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from sympy import Add, Expr, Not, Tuple
@@ -163,12 +164,18 @@ def freshened(e: Any) -> Any:
 
 
 def _canonical(e: Any) -> tuple[Any, int]:
+    """The expression with canonical names, and how many bindings stand inside each other at most."""
     if not e.args:
         return e, 0
+    found, height = _canonical_once(e)
+    return (e if found == e else found), height  # one of several equal objects would pass for a change
+
+
+@lru_cache(maxsize=20_000)
+def _canonical_once(e: Any) -> tuple[Any, int]:
     done = [_canonical(a) for a in e.args]
     height = max(h for _, h in done)
-    args = [a for a, _ in done]
-    e = e if all(a is b for a, b in zip(args, e.args, strict=True)) else e.func(*args)
+    e = rebuild(e, [a for a, _ in done])
     if not isinstance(e, Binding):
         return e, height
     height += 1
