@@ -39,7 +39,9 @@ def rule_of(tape: Tape, group: Group, x: int, names: dict[int, str]) -> Rule:
     if heavy and not _reaches(tape, members, first, heavy[0]):
         return _tail(tape, first, x, details)
     before = [a for a in members if heavy and a is not heavy[0] and not _after(tape, a, heavy[0])]
-    if heavy and heavy[0].op.kind == "contraction" and all(a.op.kind == "index" for a in before):
+    if heavy and len(meets) > 1 and all(a.op.kind == "index" for a in before):
+        return Rule("several", details)
+    if heavy and heavy[0].op.kind != "reduction" and all(a.op.rule == "transpose" for a in before):
         through = next(p for p, i in enumerate(heavy[0].inputs) if _comes_from(tape, i, x))
         details["scaled"] = any(a.op.name in ("mul", "div", "neg") for a in members if a is not heavy[0])
         details["turned"] = first.op.rule == "transpose"
