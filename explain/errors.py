@@ -7,7 +7,7 @@ what, and what would work. The exit code sits on the class.
 from __future__ import annotations
 
 import unicodedata
-from dataclasses import dataclass
+from typing import NamedTuple
 
 LONGEST_LINE = 100
 
@@ -17,11 +17,11 @@ def columns(text: str) -> int:
     return sum(0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text)
 
 
-@dataclass(frozen=True)
-class Place:
+class Place(NamedTuple):
     """A stretch of the reader's text: ``start`` and ``end`` are character offsets into ``text``, end exclusive.
 
-    ``source`` says which text it is, in the reader's words: ``expression``, ``--at x``, a file name.
+    ``source`` says which text it is, in the reader's words: ``expression``, ``--at x``, a file name. (A named tuple, because
+    every command loads this module and dataclasses load half of the standard library.)
     """
 
     text: str
