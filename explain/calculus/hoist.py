@@ -12,14 +12,17 @@ from explain.calculus.symbols import Entry, Index, Indicator, Total, numeric_siz
 Bind = tuple[Index, Any]
 
 
-def hoisted(factors: Iterable[Expr], binds: Iterable[Bind]) -> Expr:
+def hoisted(factors: Iterable[Expr], binds: Iterable[Bind], free: Iterable[Bind] = ()) -> Expr:
     """Σ over ``binds`` of the product of ``factors``: factors without bound names stand outside, groups of factors that
-    share no bound name get sums of their own, and a bound name in no factor gives its size."""
+    share no bound name get sums of their own, and a bound name in no factor gives its size.
+
+    ``free``: the sizes of indices that are not bound, where known: [i = j] with such a j picks a term.
+    """
     flat: list[Expr] = []
     for f in factors:
         flat.extend(f.args if f.is_Mul else (f,))
     limits = dict(binds)
-    flat = _decided(flat, limits)
+    flat = _decided(flat, limits, dict(free))
     if any(vanishes(f) for f in flat):
         return S.Zero
     names = [(f, {i for i in limits if f.has(i)} if limits else set()) for f in flat]
@@ -40,19 +43,22 @@ def hoisted(factors: Iterable[Expr], binds: Iterable[Bind]) -> Expr:
     return Mul(*outside, *counts, *sums)
 
 
-def _decided(factors: list[Expr], limits: dict[Index, Any]) -> list[Expr]:
-    """A factor [i = p] with a bound i and a fixed position p (a number, an entry of an index array) picks one term."""
+def _decided(factors: list[Expr], limits: dict[Index, Any], free: dict[Index, Any]) -> list[Expr]:
+    """A factor [i = p] with a bound i and a position p along the same axis (a number, an entry of an index array, an index
+    that runs no further) picks one term."""
     for f in factors:
         if not (isinstance(f, Indicator) and isinstance(f.condition, Eq)):
             continue
         for i, p in (f.condition.args, f.condition.args[::-1]):
-            if i in limits and not p.has(i) and _is_position(p, limits[i]):
+            if i in limits and not p.has(i) and _is_position(p, limits[i], {**free, **limits}):
                 del limits[i]
                 rest = [substitute(g, {i: p}) for g in factors if g is not f]
                 flat = [part for g in rest for part in (g.args if g.is_Mul else (g,))]
-                return _decided(flat, limits)
+                return _decided(flat, limits, free)
     return factors
 
 
-def _is_position(p: Expr, n: Any) -> bool:
+def _is_position(p: Expr, n: Any, sizes: dict[Index, Any]) -> bool:
+    if isinstance(p, Index):
+        return p in sizes and (sizes[p] == n or numeric_size(sizes[p]) <= numeric_size(n))
     return isinstance(p, Entry) or bool(p.is_Integer and 0 <= p < numeric_size(n))

@@ -137,7 +137,7 @@ def _pulled(
     terms = []
     for o in found:
         solved_factors, solved_binds = solve(o.factors, o.binds, o.indices, target, free)
-        terms.append(hoisted(solved_factors, solved_binds))
+        terms.append(hoisted(solved_factors, solved_binds, (*target, *free)))
     return canonical(Add(*(canonical(t) for t in terms)))
 
 
