@@ -334,7 +334,7 @@ def _encode_gradient(g: Gradient, arrays: Arrays) -> dict[str, Any]:
             "index": encode_formula(closed.index), "matrix": _encode_matrix(closed.matrix), "lets": list(closed.lets),
         },
         "contributions": list(g.contributions), "checks": [_encode_check(c) for c in g.checks], "reason": g.reason,
-        "jacobian": arrays.encode(g.jacobian), "first_order": g.first_order,
+        "jacobian": arrays.encode(g.jacobian), "first_order": _encode_details(g.first_order),
     }  # fmt: skip
 
 
@@ -354,21 +354,32 @@ def _decode_gradient(data: dict[str, Any], arrays: Arrays) -> Gradient:
         checks=tuple(_decode_check(c) for c in data["checks"]),
         reason=data["reason"],
         jacobian=arrays.decode(data["jacobian"], data["dtype"]),
-        first_order=None if first is None else {**first, "place": tuple(first["place"])},
+        first_order=None if first is None else {**(_decode_details(first) or {}), "place": tuple(first["place"])},
     )
 
 
+def _encode_details(details: dict[str, Any] | None) -> dict[str, Any] | None:
+    """Parameters with floats that JSON has no words for as strings."""
+    if details is None:
+        return None
+    return {k: _nested(np.asarray(v, np.float64)) if isinstance(v, float) else v for k, v in details.items()}
+
+
+def _decode_details(data: dict[str, Any] | None) -> dict[str, Any] | None:
+    return None if data is None else {k: float(v) if v in ("nan", "inf", "-inf") else v for k, v in data.items()}
+
+
 def _encode_check(c: Check) -> dict[str, Any]:
-    error = None if c.error is None else c.error if np.isfinite(c.error) else "inf"
+    error = None if c.error is None else _nested(np.asarray(c.error, np.float64))
     return {
         "name": c.name, "max_error": error, "ok": c.status != "failed", "status": c.status, "reason": c.reason,
-        "details": c.details,
+        "details": _encode_details(c.details),
     }  # fmt: skip
 
 
 def _decode_check(data: dict[str, Any]) -> Check:
     error = None if data["max_error"] is None else float(data["max_error"])
-    return Check(data["name"], data["status"], error, data["reason"], data["details"])
+    return Check(data["name"], data["status"], error, data["reason"], _decode_details(data["details"]) or {})
 
 
 def _encode_note(n: Note) -> dict[str, Any]:

@@ -83,6 +83,12 @@ PROGRAMS: list[tuple[str, dict[str, Any]]] = [
     ("sum(x * 2)", {"x": "ones(1,3)"}),
     ("sum(x.unsqueeze(0) * y)", {"x": "randn(3)", "y": "randn(2,3,seed=1)"}),
 ]
+NOT_FINITE: list[tuple[str, dict[str, Any]]] = [
+    ("sum(sqrt(x) * y)", {"x": [-1, 4], "y": 2}),
+    ("log(x)", {"x": 0}),
+    ("sum(x / y)", {"x": [1, 0], "y": [0, 0]}),
+    ("exp(x)", {"x": 1000}),
+]
 
 
 @pytest.mark.parametrize(("text", "values"), PROGRAMS, ids=[p[0] for p in PROGRAMS])
@@ -95,7 +101,7 @@ def test_every_check_passes_and_every_gradient_has_a_formula(text: str, values: 
     assert all(c.status == "ok" for s in run.derivation.steps for c in s.checks)
 
 
-@pytest.mark.parametrize(("text", "values"), PROGRAMS, ids=[p[0] for p in PROGRAMS])
+@pytest.mark.parametrize(("text", "values"), PROGRAMS + NOT_FINITE, ids=[p[0] for p in PROGRAMS + NOT_FINITE])
 def test_documents_survive_json(text: str, values: dict[str, Any]) -> None:
     run = explain.expr(text, **values)
     again = Run.from_json(run.to_json())
