@@ -47,6 +47,7 @@ def rule_of(tape: Tape, group: Group, x: int, names: dict[int, str]) -> Rule:
         details["turned"] = first.op.rule == "transpose"
         return _single(tape, heavy[0], through, meets[:1], details)
     if heavy:
+        details["scaled"] = any(a.op.name in ("mul", "div", "neg") and _after(tape, a, heavy[0]) for a in members)
         details["inner"] = [a.op.rule or a.op.kind for a in before]
         return Rule(f"{heavy[0].op.rule}_of", details | _counts(tape, heavy[0]))
     if all(a.op.kind == "index" for a in members):
