@@ -116,12 +116,12 @@ def main() -> None:
         own = tape.Tensor(values, requires_grad=True)
         program(own)
         assert own.grad is not None
-        assert np.allclose(own.grad.data, bare(values), rtol=1e-4)
+        assert np.allclose(own.grad.array, bare(values), rtol=1e-4)
         cells = [f"{block(program, own) * 1e6:7.0f} us", ratio((program, own), (bare, values))]
         if torch:
             theirs = torch.tensor(values, requires_grad=True)
             program(theirs)
-            assert np.allclose(own.grad.data, theirs.grad.numpy(), rtol=1e-4)
+            assert np.allclose(own.grad.array, theirs.grad.numpy(), rtol=1e-4)
             cells.append(ratio((program, own), (program, theirs)))
         print(f"{name:16}  " + "  ".join(f"{cell:>19}" if k else cell for k, cell in enumerate(cells)))
 

@@ -30,7 +30,8 @@ from explain.calculus.symbols import (
     substitute,
 )
 from explain.errors import CannotDerive
-from explain.ops.base import REGISTRY
+from explain.ops.entrywise import Elementwise
+from explain.ops.registry import REGISTRY
 
 Axes = tuple[Index, ...]
 Named = tuple[Any, Axes]
@@ -102,8 +103,7 @@ class _Evaluation:
         if isinstance(e, Transform):
             return self._transform(e)
         if isinstance(e, Call):
-            arguments = [_floats(self.value(a)) for a in e.arguments]
-            return self._combine(REGISTRY[e.op].forward, arguments)
+            return self._call(e)
         if isinstance(e, Indicator):
             truth, axes = self.truth(e.condition)
             return np.asarray(truth, np.float64)[()], axes
@@ -115,6 +115,13 @@ class _Evaluation:
             p, axes = self.value(flat)
             return p // self.number(stride) % self.number(modulus), axes
         raise CannotDerive(f"{type(e).__name__} cannot be evaluated")
+
+    def _call(self, e: Call) -> Named:
+        op = REGISTRY[e.op]
+        assert isinstance(op, Elementwise)
+        entries, options = op.sorted_arguments(e.arguments)
+        numbers = {key: float(self.value(value)[0]) for key, value in options.items()}
+        return self._combine(lambda *ins: op.forward(*ins, **numbers), [_floats(self.value(a)) for a in entries])
 
     def truth(self, condition: Any) -> Named:
         """The condition as an array of truth values."""

@@ -46,7 +46,8 @@ from explain.calculus.symbols import (
     numeric_size,
     walk_preorder,
 )
-from explain.ops.base import REGISTRY
+from explain.ops.entrywise import Elementwise
+from explain.ops.registry import REGISTRY
 
 Bind = tuple[Index, Any]
 
@@ -102,7 +103,9 @@ class _Run:
     def call(self, t: MCall) -> Any:
         # plain numbers stay without axes: an op may treat an option unlike an array
         arguments = [np.float64(self.number(a.e)) if isinstance(a, MScalar) else self.value(a) for a in t.arguments]
-        return REGISTRY[t.op].forward(*arguments)
+        op = REGISTRY[t.op]
+        entries, options = op.sorted_arguments(arguments) if isinstance(op, Elementwise) else (arguments, {})
+        return op.forward(*entries, **{key: float(value) for key, value in options.items()})
 
     def reduce(self, t: MReduce) -> Any:
         over = (0, 1) if t.axis is None else (t.axis,)

@@ -35,7 +35,8 @@ from explain.calculus.symbols import (
     product,
 )
 from explain.errors import InputError, Place
-from explain.ops.base import REGISTRY, Elementwise
+from explain.ops.entrywise import Elementwise
+from explain.ops.registry import REGISTRY
 
 RELATIONS: dict[type[ast.cmpop], Any] = {ast.Eq: Eq, ast.NotEq: Ne, ast.Gt: Gt, ast.GtE: Ge, ast.Lt: Lt, ast.LtE: Le}
 OWN = ("Sum", "sqrt", "Indicator", "Holds", "Where", "Digit")

@@ -13,9 +13,11 @@ import sympy
 from sympy import Expr, Symbol
 
 from explain.calculus.namespace import Namespace, bare
-from explain.calculus.symbols import Call, Index, Reduction, Transform
+from explain.calculus.symbols import Call, Index, Reduction, Transform, number
 from explain.errors import CannotDerive
-from explain.ops.base import REGISTRY, Elementwise, Op
+from explain.ops.base import Op
+from explain.ops.entrywise import Elementwise
+from explain.ops.registry import REGISTRY
 
 TRIED = 12
 TOLERANCE = 1e-9
@@ -26,7 +28,8 @@ def slope(call: Call, k: int) -> Expr:
     op = _elementwise(call.op)
     if k >= len(op.slopes):
         raise CannotDerive(f"{op.name}: no slope by argument {k + 1}")
-    return bare(op.slopes[k](Namespace(), call, *call.arguments))
+    entries, options = op.sorted_arguments(call.arguments)
+    return bare(op.slopes[k](Namespace(), call, *entries, **options))
 
 
 def _elementwise(name: str) -> Elementwise:
@@ -44,7 +47,8 @@ def definition(name: str, arguments: tuple[Expr, ...]) -> Expr:
         if own is None:
             raise CannotDerive(f"{name}: sympy knows no such function and the op brings no definition")
         return own(*arguments)
-    return plain(bare(op.definition(Namespace(), *arguments)))
+    entries, options = op.sorted_arguments(arguments)
+    return plain(bare(op.definition(Namespace(), *entries, **options)))
 
 
 def plain(e: Any) -> Any:
@@ -67,10 +71,11 @@ def check_slopes(name: str) -> None:
     if not op.slopes or not callable(op.slopes[0]):
         raise CannotDerive(f"{name}: the op states no slope")
     arguments = tuple(Symbol(f"a{k}", real=True) for k in range(len(op.slopes)))
-    whole = definition(name, arguments)
+    options = {key: number(value) for key, value in op.option_defaults.items()}
+    whole = definition(name, (*arguments, *options.values()))
     stream = np.random.default_rng(7)
     for k, state in enumerate(op.slopes):
-        stated = plain(bare(state(Namespace(), Call(name, *arguments), *arguments)))
+        stated = plain(bare(state(Namespace(), Call(name, *arguments, *options.values()), *arguments, **options)))
         derived = whole.diff(arguments[k])
         for _ in range(TRIED):
             point = dict(zip(arguments, stream.uniform(*op.domain, len(arguments)), strict=True))

@@ -83,7 +83,7 @@ def run_expression(
     output = traced.recorder.value_id(traced.output)
     wanted = tuple(traced.recorder.value_id(traced.inputs[name]) for name in traced.wrt)
     grads = {
-        traced.recorder.value_id(t): t.grad.data
+        traced.recorder.value_id(t): t.grad.array
         for name, t in traced.inputs.items()
         if name in traced.wrt and t.grad is not None
     }
@@ -111,25 +111,25 @@ def _walk_back(traced: Traced, v: Given | None, symbolic: bool) -> tuple[str, di
     if v is not None:
         traced.backward(v)
         return "vjp", {}
-    if traced.output.data.size == 1:
+    if traced.output.array.size == 1:
         traced.backward()
         return "gradient", {}
-    return "jacobian", {} if symbolic and traced.output.data.size > MOST_ROWS else _rows(traced)
+    return "jacobian", {} if symbolic and traced.output.array.size > MOST_ROWS else _rows(traced)
 
 
 def _rows(traced: Traced) -> dict[str, np.ndarray]:
     """All rows of the Jacobian by the tape: one backward per entry of the result."""
     out = traced.output
-    if out.data.size > MOST_ROWS:
+    if out.array.size > MOST_ROWS:
         raise InputError(
-            f"the result has {out.data.size} entries: its Jacobian is too large to show",
+            f"the result has {out.array.size} entries: its Jacobian is too large to show",
             hint='Give the cotangent that is sent back, such as --v "ones(…)", or reduce the result with sum(…)',
         )
     nodes = {name: (t.gradient_node(), 0) for name, t in traced.inputs.items() if name in traced.wrt}
-    found = {name: np.zeros((*out.data.shape, *traced.inputs[name].data.shape), out.data.dtype) for name in nodes}
+    found = {name: np.zeros((*out.array.shape, *traced.inputs[name].array.shape), out.array.dtype) for name in nodes}
     with np.errstate(all="ignore"):
-        for place in np.ndindex(out.data.shape):
-            seed = np.zeros(out.data.shape, out.data.dtype)
+        for place in np.ndindex(out.array.shape):
+            seed = np.zeros(out.array.shape, out.array.dtype)
             seed[place] = 1
             arrived: dict[Any, Any] = dict.fromkeys(nodes.values())
             backward([(out, seed[()])], retain_graph=True, wanted=arrived)
@@ -144,13 +144,13 @@ def _tensors(traced: Traced, output: str) -> tuple[Tensor, ...]:
     return tuple(
         Tensor(
             name=name,
-            dtype=BY_NUMPY[t.data.dtype].name,
-            shape=tuple(t.data.shape),
-            value=t.data,
+            dtype=BY_NUMPY[t.array.dtype].name,
+            shape=tuple(t.array.shape),
+            value=t.array,
             requires_grad=t.requires_grad,
             is_leaf=t.is_leaf,
             grad_fn=t.grad_fn.name() if t.grad_fn else None,
-            grad=t.gradient.data if t.gradient is not None else None,
+            grad=t.gradient.array if t.gradient is not None else None,
         )
         for name, t in named
     )

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from explain.derivation.steps import Group, needed
-from explain.ops.base import NUMERIC
+from explain.ops.registry import NUMERIC
 from explain.tape.record import Tape
 
 

@@ -79,7 +79,10 @@ class Op:
     uses: tuple[str, ...] = ()  # per input: names of the values its cotangent needs ("a b y"; y is the output)
     broadcasts: bool = False  # cotangents come in the output's shape and are summed to the input's
     outputs: int = 1  # how many tensors forward returns
+    listed: bool = False  # torch takes the tensors as one list: stack([a, b])
+    composite: bool = False  # made of other ops, without rule and formula of its own
     differentiable: bool = True
+    in_place: bool | None = None  # whether each method has an in-place twin; None: where it broadcasts and has a derivative
     views: bool = False  # the output may lie in the first input's memory
     reads_values: tuple[int, ...] = ()  # inputs that must stay integers or masks (indices, class targets)
     special: Mapping[str, Callable[..., Any]] = MappingProxyType({})  # kink | tie | pole -> mask(*inputs, **options)
@@ -92,6 +95,7 @@ class Op:
     forward: Callable[..., Any]
     vjp: Callable[..., Any]
     formula: Callable[..., Any]
+    compose: Callable[..., Any]
 
     def __init__(self) -> None:
         self.tensor_names, self.variadic, self.option_defaults = _read_signature(self.forward)
@@ -107,6 +111,8 @@ class Op:
 
     def bind(self, *args: Any, **kwargs: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """Sort a torch-like call into (tensor inputs, options). Raises NoMatch if it does not fit."""
+        if self.listed:
+            args, kwargs = self._unlisted(args, kwargs)
         if self.variadic:
             if kwargs.keys() - self.option_defaults.keys():
                 raise NoMatch(self._unexpected(kwargs))
@@ -129,6 +135,19 @@ class Op:
             raise NoMatch(f"{self.name}() needs {', '.join(missing)}")
         tensors = tuple(given.pop(name) for name in self.tensor_names)
         return tensors, given
+
+    def _unlisted(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """A call such as ``stack([a, b], 0)`` as (tensors, options by name)."""
+        given = {ARGUMENT_ALIASES.get(key, key): value for key, value in kwargs.items()}
+        if "tensors" in given:
+            args = (given.pop("tensors"), *args)
+        if not args or not isinstance(args[0], tuple | list):
+            kind = type(args[0]).__name__ if args else "nothing"
+            raise NoMatch(f"{self.name}(): argument 'tensors' (position 1) must be tuple of Tensors, not {kind}")
+        tensors, *options = args
+        if len(options) > len(self.option_defaults):
+            raise NoMatch(f"{self.name}() takes at most {1 + len(self.option_defaults)} arguments, got {len(args)}")
+        return tuple(tensors), {**dict(zip(self.option_defaults, options, strict=False)), **given}
 
     def _unexpected(self, kwargs: Iterable[str]) -> str:
         known = ", ".join(self.option_defaults) or "no options"
@@ -211,136 +230,6 @@ def _read_signature(function: Callable[..., Any]) -> tuple[tuple[str, ...], bool
     return tuple(tensors), variadic, options
 
 
-REGISTRY: dict[str, Op] = {}
-FUNCTIONS: dict[str, tuple[Op, ...]] = {}
-METHODS: dict[str, tuple[Op, ...]] = {}
-ATTRIBUTES: dict[str, Op] = {}
-
-
-def register(op: Op) -> Op:
-    """Put an op into the library under its own name and torch's names. Raises TypeError on a name taken twice."""
-    if op.name in REGISTRY:
-        raise TypeError(f"two ops are called {op.name!r}")
-    REGISTRY[op.name] = op
-    for table, names in ((FUNCTIONS, op.functions), (METHODS, op.methods)):
-        for name in names:
-            table[name] = (*table.get(name, ()), op)
-    for name in op.attributes:
-        ATTRIBUTES[name] = op
-    return op
-
-
-def block(cls: type[Op]) -> Op:
-    """Class decorator: the block becomes the one instance that is registered."""
-    return register(cls())
-
-
-def resolve(table: Mapping[str, tuple[Op, ...]], name: str, *args: Any, **kwargs: Any) -> tuple[Op, tuple, dict]:
-    """The first op of this torch name that takes the arguments, bound: (op, inputs, options). Raises NoMatch."""
-    fault: NoMatch | None = None
-    for op in table[name]:
-        try:
-            return (op, *op.bind(*args, **kwargs))
-        except NoMatch as error:
-            fault = fault or error
-    assert fault is not None
-    raise fault
-
-
-class NumericNamespace:
-    """``xp`` over numpy arrays: ``xp.tanh(a)`` runs the op's forward, with its own keyword options."""
-
-    def __getattr__(self, name: str) -> Callable[..., Any]:
-        try:
-            function = REGISTRY[name].forward
-        except KeyError:
-            raise AttributeError(f"no op is called {name!r}") from None
-        setattr(self, name, function)
-        return function
-
-
-NUMERIC = NumericNamespace()
-
-
-class Elementwise(Op):
-    """An op that works entry by entry, with broadcasting: built by ``elementwise``."""
-
-    kind = "elementwise"
-    promotion = "common"
-    broadcasts = True
-    definition: Callable[..., Any] | None = None
-    slopes: tuple[Callable[..., Any], ...] = ()
-    latex: str = ""
-
-    grad_fn_of: Callable[..., str] | None = None
-
-    def __init__(self, **fields: Any) -> None:
-        for key, value in fields.items():
-            setattr(self, key, value)
-        super().__init__()
-
-    def grad_fn(self, shapes: tuple[Shape | None, ...], options: Options) -> str:
-        """Torch's name for the backward node; a few depend on which operand is a Python number."""
-        return self.grad_fn_of(shapes, options) if self.grad_fn_of else self.backward_name
-
-
-def elementwise(
-    name: str,
-    forward: Callable[..., Any],
-    vjp: Callable[..., Any] | tuple[Callable[..., Any], Callable[..., Any]],
-    *,
-    formula: Callable[..., Any] | None = None,
-    definition: Callable[..., Any] | None = None,
-    slopes: Callable[..., Any] | tuple[Callable[..., Any], ...] = (),
-    uses: str | tuple[str, ...] = "",
-    grad_fn: str = "",
-    **fields: Any,
-) -> Op:
-    """Declare an entrywise op, y = f(a, b, …) with broadcasting.
-
-    ``vjp``: one function ``(xp, g, y, *ins)`` per input, of which there are one or two. ``uses``: per input, the values
-    that function reads.
-    The mathematics is either ``formula(s, *entries)``, for what is plain arithmetic, or the op becomes a function
-    symbol of its own name, with ``definition(s, *entries)`` (left out for functions that sympy knows) and, in the
-    language of its output, ``slopes``: one ``(s, y, *entries)`` per input, each compared with the derivative of the
-    definition before it is first used.
-    """
-    vjps = vjp if isinstance(vjp, tuple) else (vjp,)
-    count = len(vjps)
-    first, second = vjps[0], vjps[-1]
-
-    def one_vjp(xp: Any, needs: tuple[bool, ...], g: Any, y: Any, x: Any) -> tuple[Any, ...]:
-        return (first(xp, g, y, x),)
-
-    def two_vjps(xp: Any, needs: tuple[bool, ...], g: Any, y: Any, a: Any, b: Any) -> tuple[Any, ...]:
-        return needs[0] and first(xp, g, y, a, b), needs[1] and second(xp, g, y, a, b)
-
-    def entry(s: Any, out: tuple[Any, ...], *ins: Any, **options: Any) -> Any:
-        entries = [operand.at(out) for operand in ins]
-        return formula(s, *entries, **options) if formula else s.function(name, *entries, **options)
-
-    fields.setdefault("samples", _elementwise_samples(count))
-    op = Elementwise(
-        name=name,
-        forward=forward,
-        vjp=one_vjp if count == 1 else two_vjps,
-        formula=entry,
-        definition=definition,
-        slopes=slopes if isinstance(slopes, tuple) else (slopes,),
-        uses=uses if isinstance(uses, tuple) else (uses,) * count,
-        backward_name=grad_fn or f"{name.capitalize()}Backward0",
-        **fields,
-    )
-    return register(op)
-
-
-def _elementwise_samples(count: int) -> tuple[Sample, ...]:
-    if count == 1:
-        return (Sample(((2, 3),)), Sample(((),)), Sample(((0, 2),)))
-    pairs = [((2, 3), (2, 3)), ((2, 3), (3,)), ((2, 1), (1, 3)), ((), (2,)), ((2, 3), ()), ((1,), (2, 2)), ((0, 3), (3,))]
-    return tuple(Sample(pair + pair[:1] * (count - 2)) for pair in pairs)
-
-
 def broadcast_error(shapes: tuple[Shape, ...]) -> Exception | None:
     """PyTorch's error for shapes that do not broadcast, or None if they do."""
     result: Shape = ()
@@ -382,7 +271,7 @@ def numpy_dtype(t: Any) -> np.dtype:
 
 def plain_array(t: Any) -> Array:
     """The values of an array or a tensor (an index, a mask, a class target) as an array."""
-    return np.asarray(t if isinstance(t, np.ndarray | np.generic) else t.data)
+    return np.asarray(t if isinstance(t, np.ndarray | np.generic) else t.array)
 
 
 def axes(dim: int | Iterable[int] | None, ndim: int) -> tuple[int, ...]:

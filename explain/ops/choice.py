@@ -18,14 +18,13 @@ from explain.ops.base import (
     Sample,
     Shape,
     axes,
-    block,
     broadcast_error,
     numpy_dtype,
     plain_array,
     refuse_empty,
-    register,
 )
 from explain.ops.reductions import spread
+from explain.ops.registry import block, register
 
 
 def _is_tie(x: Any, y: Any, over: tuple[int, ...]) -> Any:

@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from explain.ops.base import Options, Sample, Shape, elementwise
+from explain.ops.base import Options, Sample, Shape
+from explain.ops.entrywise import elementwise
 
 POSITIVE = (0.3, 2.5)
 

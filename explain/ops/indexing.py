@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from explain.ops.base import Op, Options, Sample, Shape, block, plain_array
+from explain.ops.base import Op, Options, Sample, Shape, plain_array
+from explain.ops.registry import block
 
 
 class Slot:

@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from explain.ops.base import Op, Options, Sample, Shape, block, broadcast_error, register, word
+from explain.ops.base import Op, Options, Sample, Shape, broadcast_error, word
+from explain.ops.registry import block, register
 
 
 @block

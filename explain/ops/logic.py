@@ -8,7 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from explain.ops.base import Elementwise, Op, Options, Sample, Shape, block, numpy_dtype, register, word
+from explain.ops.base import Op, Options, Sample, Shape, numpy_dtype, word
+from explain.ops.entrywise import Elementwise
+from explain.ops.registry import block, register
 
 PAIRS = (Sample(((2, 3), (3,))),)
 

@@ -6,7 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from explain.ops.base import Array, Op, Options, Sample, Shape, block, elementwise
+from explain.ops.base import Array, Op, Options, Sample, Shape
+from explain.ops.entrywise import elementwise
+from explain.ops.registry import block
 
 ZERO = elementwise(
     "zero",

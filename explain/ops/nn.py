@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from explain.ops.base import REGISTRY, NoMatch, Op, Options, Sample, Shape, axes, block, numpy_dtype, plain_array, word
+from explain.ops.base import NoMatch, Op, Options, Sample, Shape, axes, numpy_dtype, plain_array, word
 from explain.ops.random import default_generator
+from explain.ops.registry import REGISTRY, block
 
 
 def _exponentials(x: Any, over: tuple[int, ...]) -> Any:

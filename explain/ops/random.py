@@ -5,6 +5,8 @@ Checked against torch 2.13 for seeds 0, 7, 42, 1234. Doubles take two 32-bit wor
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 Shape = tuple[int, ...]
@@ -16,10 +18,26 @@ class Generator:
     def __init__(self, seed: int = 0) -> None:
         self.manual_seed(seed)
 
-    def manual_seed(self, seed: int) -> None:
+    def manual_seed(self, seed: int) -> Generator:
         """Start the stream anew."""
+        self.seed = int(seed)
         self._state = np.random.RandomState(seed % 2**32)
         self._kept_normal: float | None = None
+        return self
+
+    def initial_seed(self) -> int:
+        """The seed that the stream started from."""
+        return self.seed
+
+    @property
+    def state(self) -> Any:
+        """All that decides what is drawn next; setting it continues from there."""
+        return self.seed, self._state.get_state(), self._kept_normal
+
+    @state.setter
+    def state(self, state: Any) -> None:
+        self.seed, inner, self._kept_normal = state
+        self._state.set_state(inner)
 
     def words(self, count: int) -> np.ndarray:
         """The next ``count`` 32-bit words, as uint64."""

@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from explain.ops.base import Op, Options, Sample, Shape, axes, block, numpy_dtype, word
+from explain.ops.base import Op, Options, Sample, Shape, axes, numpy_dtype, word
+from explain.ops.registry import block
 
 ADD: Any = np.add  # numpy's stubs know no keepdims that is a variable
 MAXIMUM: Any = np.maximum

@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from explain.ops.base import NoMatch, Op, Options, Sample, Shape, axes, block, register
+from explain.ops.base import NoMatch, Op, Options, Sample, Shape, axes
+from explain.ops.registry import block, register
 
 
 def _sizes(args: tuple[Any, ...], kwargs: dict[str, Any], key: str) -> tuple[int, ...]:

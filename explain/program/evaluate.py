@@ -12,17 +12,17 @@ import numpy as np
 
 from explain.errors import CannotDerive, InputError, OperationError, Place
 from explain.ops import ATTRIBUTES, FUNCTIONS, METHODS, REGISTRY, Op
-from explain.ops.base import resolve
 from explain.ops.random import default_generator
+from explain.ops.registry import resolve
 from explain.program import faults, known
 from explain.program.arithmetic import Impossible, combine
 from explain.program.expression import SIGNS, Expression
 from explain.program.roles import Role, Use, kept_names, ops_of, role_of
 from explain.program.values import Given
 from explain.tape import modes
-from explain.tape.apply import apply
+from explain.tape.apply import perform
 from explain.tape.record import Recorder, Tape, record
-from explain.tape.tensor import Tensor
+from explain.tape.tensor import Tensor, leaf
 
 _BY_OPERATOR: dict[str, Op] = {op.operator: op for op in REGISTRY.values() if op.operator}
 
@@ -59,7 +59,7 @@ class Traced:
         try:
             with _continued(self.recorder):
                 # numbers take the result's own precision: 0.1 is not rounded to float32 on its way to a float64 result
-                self.output.backward(None if v is None else Tensor(v.array.astype(self.output.data.dtype)))
+                self.output.backward(None if v is None else leaf(v.array.astype(self.output.array.dtype)))
         except RuntimeError as error:
             shape = faults.shape_words(self.output.shape)
             if v is None:
@@ -87,7 +87,7 @@ def evaluate(expression: Expression, values: Mapping[str, Given], *, wrt: Sequen
     with record() as recorder:
         inputs: dict[str, Tensor] = {}
         for name in names:
-            inputs[name] = Tensor(values[name].entries(keep=name in kept))
+            inputs[name] = leaf(values[name].entries(keep=name in kept))
         chosen = _differentiated(expression, inputs, kept, wrt)
         for name, tensor in inputs.items():
             tensor.requires_grad = name in chosen
@@ -207,7 +207,7 @@ class _Walk:
             self.refuse_numbers(node, op, ins)
             faults.refuse_large(self.expression, node, op, ins, options)
             self.recorder.place = self.expression.place(node)
-            out = apply(op, ins, options)
+            out = perform(op, ins, options)
         except Exception as error:  # an op may raise whatever numpy raises; the author gets one clear message
             raise faults.from_operation(self.expression, node, op, faults.operands_of(node, operands), error) from None
         if isinstance(out, tuple):

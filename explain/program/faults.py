@@ -37,7 +37,7 @@ def shape_words(shape: Sequence[int]) -> str:
 
 def refuse_large(expression: Expression, node: ast.AST, op: Op, ins: Sequence[Any], options: Mapping[str, Any]) -> None:
     """Raise Stopped if the result would have too many entries; only where its shape is known before computing."""
-    shapes = [np.shape(getattr(t, "data", t)) for t in ins]
+    shapes = [np.shape(getattr(t, "array", t)) for t in ins]
     try:
         if op.broadcasts or op.name == "masked_select":
             shape = np.broadcast_shapes(*shapes)

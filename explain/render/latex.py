@@ -12,7 +12,7 @@ from sympy import Expr, S
 import explain.ops  # noqa: F401  (fills the registry)
 from explain.calculus.matrix_tree import MName, Tree
 from explain.calculus.symbols import Call
-from explain.ops.base import REGISTRY
+from explain.ops.registry import REGISTRY
 from explain.render import order
 from explain.render.matrices import Marks, MatrixPrinter, subtrees
 from explain.render.names import TEX_GREEK, TEX_LETTERS, Name, split_name

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
 
-from explain.ops.base import METHODS, NO_OPTIONS, REGISTRY, NoMatch, Op, resolve
+from explain.ops.base import NO_OPTIONS, NoMatch, Op
+from explain.ops.registry import COMPOSITES, METHODS, REGISTRY, resolve
 from explain.tape.dtypes import FLOAT32, FLOAT64
 from explain.tape.modes import state
 from explain.tape.node import Node, Version, next_rank
@@ -61,7 +63,7 @@ def apply(op: Op, ins: tuple[Any, ...], options: dict[str, Any] = NO_OPTIONS) ->
 
 def _output(data: Any, node: Node | None, slot: int, memory: Version | None) -> Tensor:
     out = Tensor.__new__(Tensor)
-    out.data = data
+    out.array = data
     out.gradient = out.base = None
     out.node = node
     out.slot = slot
@@ -76,12 +78,12 @@ def _node(op: Op, ins: tuple[Any, ...], arrays: list[Any], options: dict[str, An
         parents: tuple[Any, ...] = (t.node or t,)
         needs: tuple[bool, ...] = ONE
         slots: Any = (t.slot,) if t.slot else None
-        metas: tuple[Any, ...] = ((t.data.shape, t.data.dtype),)
+        metas: tuple[Any, ...] = ((t.array.shape, t.array.dtype),)
     else:
         parents = tuple([(t.node or t) if isinstance(t, Tensor) and t.tracked else None for t in ins])
         needs = tuple([p is not None for p in parents])
         slots = tuple([t.slot if isinstance(t, Tensor) else 0 for t in ins])
-        metas = tuple([(t.data.shape, t.data.dtype) if isinstance(t, Tensor) else None for t in ins])
+        metas = tuple([(t.array.shape, t.array.dtype) if isinstance(t, Tensor) else None for t in ins])
     node = _new_node(Node)
     node.op = op
     node.options = options
@@ -105,10 +107,10 @@ def _node(op: Op, ins: tuple[Any, ...], arrays: list[Any], options: dict[str, An
         node.outputs = op.outputs
         node.shape, node.dtype = tuple([part.shape for part in y]), tuple([part.dtype for part in y])
         shape, dtype = node.shape[0], node.dtype[0]
-    exact = all(p is None or t.data.dtype == dtype for p, t in zip(parents, ins, strict=True))
+    exact = all(p is None or t.array.dtype == dtype for p, t in zip(parents, ins, strict=True))
     if exact and len(ins) > 1:
-        exact = not any(isinstance(t, Tensor) and t.data is not a for t, a in zip(ins, arrays, strict=True)) and (
-            not op.broadcasts or all(p is None or t.data.shape == shape for p, t in zip(parents, ins, strict=True))
+        exact = not any(isinstance(t, Tensor) and t.array is not a for t, a in zip(ins, arrays, strict=True)) and (
+            not op.broadcasts or all(p is None or t.array.shape == shape for p, t in zip(parents, ins, strict=True))
         )
     node.exact = exact
     return node
@@ -119,11 +121,11 @@ def apply_pair(op: Op, a: Tensor, b: Any) -> Tensor:
 
     Programs consist of these, so here every microsecond counts: no lists, no loops, no option dictionaries.
     """
-    left = a.data
+    left = a.array
     dtype = left.dtype
     number = False
     if isinstance(b, Tensor):
-        right = b.data
+        right = b.array
         usual = right.dtype is dtype
     else:
         usual = number = b.__class__ is float or b.__class__ is int
@@ -140,7 +142,7 @@ def apply_pair(op: Op, a: Tensor, b: Any) -> Tensor:
         raise error from None
 
     out = _new_tensor(Tensor)
-    out.data = y
+    out.array = y
     out.gradient = out.base = out.memory = None
     out.slot = 0
     to_a = (a.node or a) if a.tracked else None
@@ -179,7 +181,7 @@ def apply_pair(op: Op, a: Tensor, b: Any) -> Tensor:
 
 def apply_one(op: Op, x: Tensor) -> Any:
     """``apply`` written out for an op of one tensor without options."""
-    data = x.data
+    data = x.array
     dtype = data.dtype
     if op.views or op.outputs != 1 or not (state.plain and (dtype is FLOAT32 or dtype is FLOAT64)):
         return apply(op, (x,))
@@ -222,7 +224,14 @@ def call(table: dict[str, tuple[Op, ...]], name: str, *args: Any, **kwargs: Any)
     except NoMatch as fault:
         raise TypeError(str(fault)) from None
     tensors = operands(op, name, ins, table is METHODS)
-    return tensors[0] if op.views and op.unchanged((tensors[0].data.shape,), options) else apply(op, tensors, options)
+    if op.views and op.unchanged((tensors[0].array.shape,), options):
+        return tensors[0]
+    return perform(op, tensors, options)
+
+
+def perform(op: Op, ins: tuple[Any, ...], options: dict[str, Any]) -> Any:
+    """``apply``, also for a composite op: its parts are applied."""
+    return op.compose(TAPED, *ins, **options) if op.composite else apply(op, ins, options)
 
 
 def operands(op: Op, name: str, ins: tuple[Any, ...], method: bool) -> tuple[Any, ...]:
@@ -244,10 +253,11 @@ class TapedNamespace:
     """``xp`` over tensors: the same names as over arrays, every call recorded in the graph."""
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
-        try:
-            op = REGISTRY[name]
-        except KeyError:
-            raise AttributeError(f"no op is called {name!r}") from None
+        if name in COMPOSITES:
+            return partial(COMPOSITES[name].compose, self)
+        op = REGISTRY.get(name)
+        if op is None:
+            raise AttributeError(f"no op is called {name!r}")
 
         def taped(*ins: Any, **options: Any) -> Any:
             return apply(op, tuple([wrap(t) if isinstance(t, np.ndarray | np.generic) else t for t in ins]), options)

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from explain.ops.base import REGISTRY
+from explain.ops.registry import REGISTRY
 from explain.tape import engine
 from explain.tape.apply import apply
 from explain.tape.modes import state
@@ -24,9 +24,9 @@ def backward(
     tensor: Tensor, gradient: Tensor | None = None, retain_graph: bool | None = None, create_graph: bool = False
 ) -> None:
     """Accumulate d tensor / d leaf, times ``gradient``, in every leaf's ``.grad``. Raises torch's RuntimeErrors."""
-    if gradient is None and tensor.tracked and tensor.data.__class__ in ONES and state.plain:
+    if gradient is None and tensor.tracked and tensor.array.__class__ in ONES and state.plain:
         # the usual end of a program: a fresh scalar
-        seed = ONES[tensor.data.__class__]
+        seed = ONES[tensor.array.__class__]
         engine.backward(
             [(tensor, seed)], retain_graph=create_graph if retain_graph is None else retain_graph, create_graph=create_graph
         )
@@ -97,17 +97,17 @@ def _roots(ends: list[Tensor], weights: list[Any] | None, create_graph: bool) ->
 
 def _seed(end: Tensor, weight: Tensor | None, k: int, create_graph: bool) -> Any:
     """The cotangent that a walk starts from: an array, a tensor under ``create_graph``. Raises torch's errors."""
-    data = end.data
+    data = end.array
     if weight is None:
         if data.size != 1 and end.tracked:
             raise RuntimeError("grad can be implicitly created only for scalar outputs")
         return data.dtype.type(1) if data.ndim == 0 else np.ones(data.shape, data.dtype)
     if not isinstance(weight, Tensor):
         raise TypeError(f"gradients can be either Tensors or None, but got {type(weight).__name__}")
-    if weight.data.shape != data.shape:
+    if weight.array.shape != data.shape:
         raise RuntimeError(
             f"Mismatch in shape: grad_output[{k}] has a shape of {weight.shape} and output[{k}] has a shape of {end.shape}."
         )
     if create_graph:
-        return weight if weight.data.dtype == data.dtype else apply(REGISTRY["to"], (weight,), {"dtype": data.dtype})
-    return weight.data if weight.data.dtype is data.dtype else weight.data.astype(data.dtype)
+        return weight if weight.array.dtype == data.dtype else apply(REGISTRY["to"], (weight,), {"dtype": data.dtype})
+    return weight.array if weight.array.dtype is data.dtype else weight.array.astype(data.dtype)

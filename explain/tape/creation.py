@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from explain.tape import dtypes
-from explain.tape.dtypes import BY_NUMPY, FLOAT32, INT64
-from explain.tape.tensor import Tensor
+from explain.tape.dtypes import BY_NUMPY, INT64
+from explain.tape.tensor import Tensor, leaf
 
 _BOOL = np.dtype(np.bool_)
 
@@ -23,15 +23,10 @@ def tensor(data: Any, dtype: Any = None, requires_grad: bool = False) -> Tensor:
     """
     wanted = None if dtype is None else dtypes.as_numpy(dtype)
     if isinstance(data, Tensor):
-        array = np.array(data.data)
+        array = np.array(data.array)
     elif isinstance(data, np.ndarray | np.generic):
         array = np.array(data)
-        if array.dtype not in BY_NUMPY:
-            raise TypeError(
-                f"can't convert np.ndarray of type numpy.{array.dtype.type.__name__}. The only supported types are: "
-                "float64, float32, float16, complex64, complex128, int64, int32, int16, int8, uint64, uint32, uint16, "
-                "uint8, and bool."
-            )
+        check_array(array)
     else:
         shape = _shape(data)
         numbers: list[Any] = []
@@ -40,7 +35,17 @@ def tensor(data: Any, dtype: Any = None, requires_grad: bool = False) -> Tensor:
         array = _filled(numbers, found).reshape(shape)
     if wanted is not None and array.dtype != wanted:
         array = array.astype(wanted)
-    return Tensor(array if array.ndim else array[()], requires_grad)
+    return leaf(array if array.ndim else array[()], requires_grad)
+
+
+def check_array(array: np.ndarray) -> None:
+    """Raise torch's TypeError for an array of a dtype that tensors do not have."""
+    if array.dtype not in BY_NUMPY:
+        raise TypeError(
+            f"can't convert np.ndarray of type numpy.{array.dtype.type.__name__}. The only supported types are: "
+            "float64, float32, float16, complex64, complex128, int64, int32, int16, int8, uint64, uint32, uint16, "
+            "uint8, and bool."
+        )
 
 
 def _is_sequence(data: Any) -> bool:
@@ -74,9 +79,9 @@ def _collect(data: Any, shape: tuple[int, ...], depth: int, numbers: list[Any]) 
 
 def _entry(data: Any, depth: int) -> Any:
     if isinstance(data, Tensor | np.ndarray):
-        if data.ndim if isinstance(data, np.ndarray) else data.data.size != 1:
+        if data.ndim if isinstance(data, np.ndarray) else data.array.size != 1:
             raise ValueError("only one element tensors can be converted to Python scalars")
-        return np.asarray(data.data if isinstance(data, Tensor) else data).reshape(())[()]
+        return np.asarray(data.array if isinstance(data, Tensor) else data).reshape(())[()]
     if isinstance(data, bool | int | float | np.generic):
         return data
     if isinstance(data, str):
@@ -91,7 +96,7 @@ def _common(numbers: list[Any]) -> np.dtype:
     own = {entry.dtype for entry in numbers if isinstance(entry, np.generic)}
     own |= {dtypes.of_number(entry) for entry in numbers if not isinstance(entry, np.generic)}
     if not own:
-        return FLOAT32
+        return dtypes.default.floating
     return dtypes.result_type([(found, 2) for found in own])
 
 

@@ -55,14 +55,23 @@ INT64 = np.dtype(np.int64)
 _BOOL = np.dtype(np.bool_)
 
 
+class Default:
+    """``floating``: the dtype of Python floats and of what is made of nothing, which ``set_default_dtype`` changes."""
+
+    floating = FLOAT32
+
+
+default = Default()
+
+
 def of_number(value: Any) -> np.dtype:
-    """The dtype that torch gives a Python number: float32, int64 or bool. Raises TypeError for anything else."""
+    """Torch's dtype of a Python number: float32 (or the default one), int64 or bool. Raises TypeError for anything else."""
     if isinstance(value, bool):
         return _BOOL
     if isinstance(value, int):
         return INT64
     if isinstance(value, float):
-        return FLOAT32
+        return default.floating
     raise TypeError(f"not a number: {type(value).__name__}")
 
 

@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from explain.ops.base import NUMERIC, REGISTRY, Unsaved, numpy_dtype
+from explain.ops.base import Unsaved, numpy_dtype
+from explain.ops.registry import NUMERIC, REGISTRY
 from explain.tape.apply import TAPED, apply
 from explain.tape.dtypes import BY_NUMPY
 from explain.tape.inplace import write
@@ -123,7 +124,7 @@ def _walk(
 def _conformed(xp: Any, g: Any, end: Node | Tensor, slot: int) -> Any:
     """The cotangent summed to the shape and cast to the dtype of where it goes."""
     if isinstance(end, Tensor):
-        shape, dtype = end.data.shape, end.data.dtype
+        shape, dtype = end.array.shape, end.array.dtype
     elif end.outputs == 1:
         shape, dtype = end.shape, end.dtype
     else:
@@ -186,9 +187,9 @@ def _saved_values(node: Node, as_tensors: bool) -> tuple[list[Any], Any]:
         elif isinstance(value, Tensor):
             memory = value.memory
             if memory is not None and memory.count != node.versions[k]:
-                raise _modified(value.data, memory.count, node.versions[k], value.node)
-            found = value if as_tensors else value.data
-            if not node.exact and unread and op.promotion != "keep" and value.data.dtype.kind != "b":
+                raise _modified(value.array, memory.count, node.versions[k], value.node)
+            found = value if as_tensors else value.array
+            if not node.exact and unread and op.promotion != "keep" and value.array.dtype.kind != "b":
                 found = _cast(TAPED if as_tensors else NUMERIC, found, node.dtype)
             ins.append(found)
         else:
@@ -220,4 +221,4 @@ def _accumulate(leaf: Tensor, g: Any) -> None:
         # a copy, as .grad never aliases other memory
         leaf.gradient = wrap(g.copy() if g.__class__ is np.ndarray else g)
     else:
-        write(old, old.data + g)
+        write(old, old.array + g)

@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from explain.ops.base import METHODS, NO_OPTIONS, REGISTRY, Op, resolve
+from explain.ops.base import NO_OPTIONS, Op
+from explain.ops.registry import METHODS, REGISTRY, resolve
 from explain.tape.apply import apply
 from explain.tape.dtypes import BY_NUMPY
 from explain.tape.modes import enable_grad, state
@@ -34,10 +35,10 @@ def write(tensor: Tensor, values: Any) -> None:
     """Overwrite the entries and count a version; the graph is not told."""
     if state.recorder is not None:
         state.recorder.before_write(tensor)
-    if isinstance(tensor.data, np.ndarray):
-        tensor.data[...] = values
+    if isinstance(tensor.array, np.ndarray):
+        tensor.array[...] = values
     else:
-        tensor.data = tensor.data.dtype.type(values)
+        tensor.array = tensor.array.dtype.type(values)
     tensor.version.count += 1
 
 
@@ -45,7 +46,7 @@ def in_place(tensor: Tensor, op: Op, others: tuple[Any, ...], options: dict[str,
     """``tensor`` becomes the op's result on it and ``others``. Raises torch's RuntimeErrors for leaves, shapes, dtypes."""
     refuse(tensor, others)
     result = apply(op, (tensor, *others), options)
-    own, new = tensor.data, result.data
+    own, new = tensor.array, result.array
     if new.shape != own.shape:
         raise RuntimeError(f"output with shape {list(own.shape)} doesn't match the broadcast shape {list(new.shape)}")
     if BY_NUMPY[new.dtype].kind > BY_NUMPY[own.dtype].kind:
@@ -59,25 +60,25 @@ def in_place(tensor: Tensor, op: Op, others: tuple[Any, ...], options: dict[str,
     else:
         _rewrite_part(tensor, np.arange(own.size).reshape(own.shape), result, False)
         if node is not None and node.result is not None:
-            node.result = (tensor.data, tensor.version, tensor.version.count)
+            node.result = (tensor.array, tensor.version, tensor.version.count)
     return tensor
 
 
 def set_item(tensor: Tensor, index: Any, value: Any) -> None:
     """``tensor[index] = value``. Raises torch's errors for leaves, indices, values and shapes."""
     if not isinstance(value, Tensor | int | float | np.generic):
-        kind = BY_NUMPY[tensor.data.dtype].legacy
+        kind = BY_NUMPY[tensor.array.dtype].legacy
         raise TypeError(f"can't assign a {_type_name(value)} to a torch.{kind}Tensor")
     if not isinstance(value, Tensor):
-        value = wrap(np.full((), value, tensor.data.dtype)[()])
+        value = wrap(np.full((), value, tensor.array.dtype)[()])
     alias(tensor)
-    own = tensor.data
+    own = tensor.array
     if index is Ellipsis or (isinstance(index, slice) and index == slice(None) and own.ndim):
         _fit(value, own.shape, own.dtype, False)
         in_place(tensor, REGISTRY["fill"], (_without_leading_ones(value, own.shape),))
         return
     op, (_, *picked), options = resolve(METHODS, "__getitem__", tensor, index)
-    arrays = [p.data if isinstance(p, Tensor) else p for p in picked]
+    arrays = [p.array if isinstance(p, Tensor) else p for p in picked]
     positions = np.asarray(op.forward(np.arange(own.size).reshape(own.shape), *arrays, **options))
     fitting = _fit(value, positions.shape, own.dtype, bool(arrays))
     indexed = bool(arrays) and own.ndim > 0  # torch treats a mask on a single number as a view
@@ -87,24 +88,24 @@ def set_item(tensor: Tensor, index: Any, value: Any) -> None:
 
 def _fit(value: Tensor, shape: tuple[int, ...], dtype: np.dtype, indexed: bool) -> Tensor:
     value = _without_leading_ones(value, shape)
-    given = value.data.shape
+    given = value.array.shape
     if indexed and np.broadcast_shapes(given, shape) != shape if _broadcastable(given, shape) else indexed:
         raise RuntimeError(
-            f"shape mismatch: value tensor of shape {list(value.data.shape)} cannot be broadcast to indexing result of "
+            f"shape mismatch: value tensor of shape {list(value.array.shape)} cannot be broadcast to indexing result of "
             f"shape {list(shape)}"
         )
     if given != shape:
         value = apply(REGISTRY["expand"], (value,), {"shape": shape})
-    return value if value.data.dtype == dtype else apply(REGISTRY["to"], (value,), {"dtype": dtype})
+    return value if value.array.dtype == dtype else apply(REGISTRY["to"], (value,), {"dtype": dtype})
 
 
 def _without_leading_ones(value: Tensor, shape: tuple[int, ...]) -> Tensor:
-    given = value.data.shape
+    given = value.array.shape
     while len(given) > len(shape) and given[0] == 1:
         given = given[1:]
     if len(given) > len(shape):
         raise RuntimeError(_larger(shape, given))
-    return value if given == value.data.shape else apply(REGISTRY["reshape"], (value,), {"shape": given})
+    return value if given == value.array.shape else apply(REGISTRY["reshape"], (value,), {"shape": given})
 
 
 def _broadcastable(a: tuple[int, ...], b: tuple[int, ...]) -> bool:
@@ -133,10 +134,10 @@ def refuse(tensor: Tensor, others: tuple[Any, ...], part: Any = None) -> None:
         if tensor.tracked and root.node is None:
             raise RuntimeError(
                 LEAF
-                if base is None and (part is None or part is tensor.data)
+                if base is None and (part is None or part is tensor.array)
                 else LEAF.replace("a leaf", "a view of a leaf")
             )
-    target = tensor.data if part is None else part
+    target = tensor.array if part is None else part
     if isinstance(target, np.ndarray):
         for size, stride in zip(target.shape, target.strides, strict=True):
             if size > 1 and stride == 0:
@@ -144,13 +145,13 @@ def refuse(tensor: Tensor, others: tuple[Any, ...], part: Any = None) -> None:
 
 
 def _rewrite_root(tensor: Tensor, result: Tensor) -> None:
-    node, old = result.node, tensor.data
-    write(tensor, result.data)
+    node, old = result.node, tensor.array
+    write(tensor, result.array)
     if node is not None:
         tensor.node, tensor.slot, tensor.tracked = node, result.slot, True
         if node.result is not None:
-            node.result = (tensor.data, tensor.version, tensor.version.count)
-        if old.dtype != result.data.dtype:
+            node.result = (tensor.array, tensor.version, tensor.version.count)
+        if old.dtype != result.array.dtype:
             node.shape, node.dtype = old.shape, old.dtype
     if state.recorder is not None:
         state.recorder.replaced(tensor, result)
@@ -158,7 +159,7 @@ def _rewrite_root(tensor: Tensor, result: Tensor) -> None:
 
 
 def _past(tensor: Tensor) -> Tensor:
-    before = wrap(tensor.data.copy(), tensor.node, tensor.slot)
+    before = wrap(tensor.array.copy(), tensor.node, tensor.slot)
     before.tracked = tensor.tracked
     return before
 
@@ -178,10 +179,10 @@ def _rewrite_part(tensor: Tensor, positions: np.ndarray, value: Tensor, indexed:
             state.recorder.before_write(root)
             state.recorder.replaced(root, result)
     alias(root)
-    if root.data.ndim:
-        root.data[np.unravel_index(positions, root.data.shape)] = value.data
+    if root.array.ndim:
+        root.array[np.unravel_index(positions, root.array.shape)] = value.array
     elif positions.size:
-        root.data[...] = value.data.reshape(())
+        root.array[...] = value.array.reshape(())
     root.version.count += 1
     _look_again(root)
 

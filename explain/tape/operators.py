@@ -7,12 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from explain.ops.base import ATTRIBUTES, METHODS, NO_OPTIONS, REGISTRY, NoMatch, Op, resolve
+from explain.ops.base import NO_OPTIONS, NoMatch, Op
+from explain.ops.registry import ATTRIBUTES, METHODS, REGISTRY, resolve
 from explain.tape.apply import apply, apply_one, apply_pair, call, operands
 from explain.tape.autograd import backward
 from explain.tape.dtypes import as_numpy
 from explain.tape.inplace import in_place, set_item
-from explain.tape.tensor import Tensor
+from explain.tape.tensor import Tensor, leaf
 
 _BINARY = {"+": "add", "-": "sub", "*": "mul", "/": "truediv", "**": "pow", "@": "matmul", "&": "and"}
 _COMPARISONS = {"==": "eq", "!=": "ne", "<": "lt", "<=": "le", ">": "gt", ">=": "ge"}
@@ -35,7 +36,7 @@ def equip() -> None:
     for name in METHODS:
         if name not in Tensor.__dict__:
             _put(name, _method(name))
-        if all(op.broadcasts and op.differentiable for op in METHODS[name]):
+        if name + "_" not in Tensor.__dict__ and all(map(_works_in_place, METHODS[name])):
             _put(name + "_", _in_place_method(name))
     for name, op in ATTRIBUTES.items():
         setattr(Tensor, name, property(_attribute(op)))
@@ -48,6 +49,10 @@ def equip() -> None:
     _put("__setitem__", set_item)
     _put("backward", backward)
     _put("__pos__", lambda self: self)  # the very same object, as in torch
+
+
+def _works_in_place(op: Op) -> bool:
+    return op.broadcasts and op.differentiable if op.in_place is None else op.in_place
 
 
 def _put(name: str, function: Callable[..., Any]) -> None:
@@ -80,7 +85,7 @@ def _operand(self: Tensor, other: Any, op: Op) -> Any:
     if operand is None and isinstance(other, np.ndarray):
         if self.tracked:
             self.numpy()  # raises, as torch does
-        operand = Tensor(other.astype(other.dtype))
+        operand = leaf(other.astype(other.dtype))
     if operand is None or (not op.broadcasts and not isinstance(operand, Tensor)):
         return NotImplemented
     return operand
@@ -113,7 +118,7 @@ def _unary(op: Op) -> Callable[[Tensor], Any]:
 
 def _attribute(op: Op) -> Callable[[Tensor], Any]:
     def read(self: Tensor) -> Any:
-        return self if op.unchanged((self.data.shape,), NO_OPTIONS) else apply(op, (self,))
+        return self if op.unchanged((self.array.shape,), NO_OPTIONS) else apply(op, (self,))
 
     return read
 
@@ -124,7 +129,7 @@ def _method(name: str) -> Callable[..., Any]:
 
     def method(self: Tensor, *args: Any, **kwargs: Any) -> Any:
         if plain is not None and not args and not kwargs:
-            return self if plain.views and plain.unchanged((self.data.shape,), NO_OPTIONS) else apply_one(plain, self)
+            return self if plain.views and plain.unchanged((self.array.shape,), NO_OPTIONS) else apply_one(plain, self)
         return call(METHODS, name, self, *args, **kwargs)
 
     return method
@@ -151,7 +156,7 @@ def _fill_(self: Tensor, value: Any) -> Tensor:
 
 def _to(self: Tensor, dtype: Any) -> Tensor:
     wanted = as_numpy(dtype.dtype if isinstance(dtype, Tensor) else dtype)
-    return self if self.data.dtype == wanted else apply(REGISTRY["to"], (self,), {"dtype": wanted})
+    return self if self.array.dtype == wanted else apply(REGISTRY["to"], (self,), {"dtype": wanted})
 
 
 def _caster(name: str) -> Callable[[Tensor], Tensor]:
@@ -159,6 +164,6 @@ def _caster(name: str) -> Callable[[Tensor], Tensor]:
 
 
 def _invert(self: Tensor) -> Tensor:
-    if self.data.dtype.kind == "f":
+    if self.array.dtype.kind == "f":
         raise NotImplementedError("~ (operator.invert) is only implemented on integer and Boolean-type tensors")
-    return Tensor(~self.data)
+    return leaf(~self.array)

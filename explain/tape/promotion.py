@@ -43,7 +43,7 @@ def _array(value: Any, dtype: np.dtype) -> np.ndarray:
 
 def promoted(op: Op, ins: tuple[Any, ...]) -> list[Any]:
     """The inputs as arrays of the dtypes that the op computes in. Raises torch's errors for dtypes that do not fit."""
-    arrays = [t.data if isinstance(t, Tensor) else t for t in ins]
+    arrays = [t.array if isinstance(t, Tensor) else t for t in ins]
     if op.refuses is not None:
         kinds = tuple([(a if isinstance(t, Tensor) else np.asarray(t)).dtype.kind for t, a in zip(ins, arrays, strict=True)])
         error = op.refuses(kinds, tuple([None if isinstance(t, Tensor) else t for t in ins]))
@@ -58,7 +58,7 @@ def promoted(op: Op, ins: tuple[Any, ...]) -> list[Any]:
     if rule == "common_tail":
         return [arrays[0], *_common(ins[1:], arrays[1:], False)]
     if len(ins) == 1 and isinstance(ins[0], Tensor):
-        return arrays if rule != "float" or arrays[0].dtype.kind == "f" else [arrays[0].astype(FLOAT32)]
+        return arrays if rule != "float" or arrays[0].dtype.kind == "f" else [arrays[0].astype(dtypes.default.floating)]
     return _common(ins, arrays, rule == "float")
 
 
@@ -71,7 +71,7 @@ def _common(ins: tuple[Any, ...], arrays: list[Any], to_float: bool) -> list[Any
             operands.append((dtypes.of_number(t), 0))
     dtype = dtypes.result_type(operands)
     if to_float and dtype.kind != "f":
-        dtype = FLOAT32
+        dtype = dtypes.default.floating
     return [
         (array if array.dtype is dtype else array.astype(dtype)) if isinstance(t, Tensor) else _array(t, dtype)[()]
         for t, array in zip(ins, arrays, strict=True)

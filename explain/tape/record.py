@@ -126,7 +126,7 @@ class Recorder:
         tensor = isinstance(thing, Tensor)
         found = {
             "id": len(self._values),
-            "array": thing.data if tensor else thing,
+            "array": thing.array if tensor else thing,
             "number": number,
             "name": None,
             "place": self.place,
@@ -170,7 +170,7 @@ class Recorder:
 
     def backward_begins(self, output: Tensor, seed: Any) -> None:
         """A backward call starts from ``output`` with the cotangent ``seed``."""
-        self._walk = _Walk(self.value_id(output), seed.data if isinstance(seed, Tensor) else seed)
+        self._walk = _Walk(self.value_id(output), seed.array if isinstance(seed, Tensor) else seed)
 
     def arrived(self, end: Node | Tensor, g: Any) -> None:
         """The total cotangent ``g`` of a leaf or of a node's output (a list for several outputs) is complete."""
@@ -203,7 +203,7 @@ class Recorder:
 
 
 def _data(g: Any) -> Any:
-    return g.data if isinstance(g, Tensor) else g
+    return g.array if isinstance(g, Tensor) else g
 
 
 @contextmanager

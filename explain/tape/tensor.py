@@ -55,16 +55,16 @@ class Size(tuple[int, ...]):
 class Tensor:
     """A numpy array (a numpy scalar for fresh 0-d results) with PyTorch's autograd state.
 
-    ``data``: the values. ``tracked``: whether gradients flow to it, which users read and set as ``requires_grad``.
+    ``array``: the values. ``tracked``: whether gradients flow to it, which users read and set as ``requires_grad``.
     ``gradient``: the accumulated gradient of a leaf, for users ``grad``. ``node`` and ``slot``: the graph node it came
     from, and which of its outputs it is; node is None for leaves. ``memory``: the count of writes
     that it shares with everything in the same memory, None as long as there was no write and nothing is shared.
     ``base``: for a view, of what and how.
     """
 
-    __slots__ = ("__weakref__", "base", "data", "gradient", "memory", "node", "slot", "tracked")
+    __slots__ = ("__dict__", "__weakref__", "array", "base", "gradient", "memory", "node", "slot", "tracked")
 
-    data: Any
+    array: Any
     tracked: bool
     gradient: Tensor | None
     node: Node | None
@@ -73,20 +73,9 @@ class Tensor:
     base: View | None
     __array_priority__ = 1000  # numpy scalars and arrays on the left leave the operation to the tensor
 
-    def __init__(self, data: Any, requires_grad: bool = False) -> None:
-        if requires_grad and data.dtype.kind != "f":
-            raise RuntimeError("Only Tensors of floating point and complex dtype can require gradients")
-        self.data = data
-        self.tracked = requires_grad
-        self.gradient = None
-        self.node = None
-        self.slot = 0
-        self.memory = None
-        self.base = None
-
     # what it is
 
-    shape = _read_only("shape", lambda self: Size(self.data.shape), "The sizes of the axes.")
+    shape = _read_only("shape", lambda self: Size(self.array.shape), "The sizes of the axes.")
     is_leaf = _read_only(
         "is_leaf", lambda self: self.node is None, "Made by the user (or detached), not computed on the graph."
     )
@@ -95,12 +84,12 @@ class Tensor:
     @property
     def ndim(self) -> int:
         """The number of axes."""
-        return self.data.ndim
+        return self.array.ndim
 
     @property
     def dtype(self) -> dtypes.DType:
         """The torch dtype."""
-        return BY_NUMPY[self.data.dtype]
+        return BY_NUMPY[self.array.dtype]
 
     @property
     def version(self) -> Version:
@@ -119,38 +108,38 @@ class Tensor:
 
     def size(self, dim: int | None = None) -> Any:
         """The shape, or the size of one axis."""
-        return self.shape if dim is None else self.data.shape[axes(dim, self.data.ndim)[0]]
+        return self.shape if dim is None else self.array.shape[axes(dim, self.array.ndim)[0]]
 
     def dim(self) -> int:
         """The number of axes."""
-        return self.data.ndim
+        return self.array.ndim
 
     def numel(self) -> int:
         """The number of entries."""
-        return self.data.size
+        return self.array.size
 
     def is_floating_point(self) -> bool:
         """Only such tensors can require gradients."""
-        return self.data.dtype.kind == "f"
+        return self.array.dtype.kind == "f"
 
     # out of the tape
 
     def item(self) -> Any:
         """The only entry as a Python number. Raises torch's RuntimeError if there are more or none."""
-        if self.data.size != 1:
-            raise RuntimeError(f"a Tensor with {self.data.size} elements cannot be converted to Scalar")
-        return self.data.item()
+        if self.array.size != 1:
+            raise RuntimeError(f"a Tensor with {self.array.size} elements cannot be converted to Scalar")
+        return self.array.item()
 
     def tolist(self) -> Any:
         """The entries as nested lists."""
-        return self.data.tolist()
+        return self.array.tolist()
 
     def numpy(self) -> np.ndarray:
         """The entries as an array that shares memory. Raises torch's RuntimeError if a gradient is required."""
         if self.tracked:
             raise RuntimeError("Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy() instead.")
         alias(self)
-        return self.data
+        return self.array
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         array = self.numpy()
@@ -160,30 +149,30 @@ class Tensor:
         from explain.tape.printing import tensor_repr  # only whoever prints pays for it
 
         name = self.node.name() if self.node is not None else None
-        return tensor_repr(self.data, grad_fn=name and name.rpartition("::")[2], requires_grad=self.tracked)
+        return tensor_repr(self.array, grad_fn=name and name.rpartition("::")[2], requires_grad=self.tracked)
 
     def __format__(self, spec: str) -> str:
-        if self.data.ndim == 0:
-            return format(self.data.item(), spec)
+        if self.array.ndim == 0:
+            return format(self.array.item(), spec)
         if spec:
             raise TypeError("unsupported format string passed to Tensor.__format__")
         return repr(self)
 
     def __len__(self) -> int:
-        if self.data.ndim == 0:
+        if self.array.ndim == 0:
             raise TypeError("len() of a 0-d tensor")
-        return self.data.shape[0]
+        return self.array.shape[0]
 
     def __bool__(self) -> bool:
-        if self.data.size != 1:
-            amount = "no values" if self.data.size == 0 else "more than one value"
+        if self.array.size != 1:
+            amount = "no values" if self.array.size == 0 else "more than one value"
             raise RuntimeError(f"Boolean value of Tensor with {amount} is ambiguous")
-        return bool(self.data.item())
+        return bool(self.array.item())
 
     def _number(self) -> Any:
-        if self.data.size != 1:
+        if self.array.size != 1:
             raise ValueError("only one element tensors can be converted to Python scalars")
-        return self.data.item()
+        return self.array.item()
 
     def __float__(self) -> float:
         return float(self._number())
@@ -192,19 +181,19 @@ class Tensor:
         return int(self._number())
 
     def __index__(self) -> int:
-        if self.data.dtype.kind == "f" or self.data.size != 1:
+        if self.array.dtype.kind == "f" or self.array.size != 1:
             raise TypeError("only integer tensors of a single element can be converted to an index")
-        return int(self.data.item())
+        return int(self.array.item())
 
     def __iter__(self) -> Iterator[Tensor]:
-        if self.data.ndim == 0:
+        if self.array.ndim == 0:
             raise TypeError("iteration over a 0-d tensor")
         return iter([self[k] for k in range(len(self))])
 
     def __contains__(self, element: Any) -> bool:
         if not isinstance(element, Tensor | int | float | np.generic):
             raise RuntimeError(f"Tensor.__contains__ only supports Tensor or scalar, but you passed in a {type(element)}.")
-        return bool((self.data == (element.data if isinstance(element, Tensor) else element)).any())
+        return bool((self.array == (element.array if isinstance(element, Tensor) else element)).any())
 
     __hash__ = object.__hash__
 
@@ -235,7 +224,7 @@ class Tensor:
 
     @requires_grad.setter
     def requires_grad(self, wanted: bool) -> None:
-        if wanted and self.data.dtype.kind != "f":
+        if wanted and self.array.dtype.kind != "f":
             raise RuntimeError("only Tensors of floating point and complex dtype can require gradients")
         if not wanted and self.node is not None:
             raise RuntimeError(NOT_A_LEAF)
@@ -243,7 +232,7 @@ class Tensor:
 
     def requires_grad_(self, requires_grad: bool = True) -> Tensor:
         """Ask for gradients of a leaf, or no longer. Raises torch's RuntimeErrors for integers and for results."""
-        if requires_grad and self.data.dtype.kind != "f":
+        if requires_grad and self.array.dtype.kind != "f":
             raise RuntimeError("only Tensors of floating point dtype can require gradients")
         self.requires_grad = requires_grad
         return self
@@ -262,13 +251,13 @@ class Tensor:
             return
         if not isinstance(gradient, Tensor):
             raise TypeError(f"assigned grad expected to be a Tensor or None but got grad of type {type(gradient).__name__}")
-        if gradient.data.dtype != self.data.dtype:
-            given, own = BY_NUMPY[gradient.data.dtype], BY_NUMPY[self.data.dtype]
+        if gradient.array.dtype != self.array.dtype:
+            given, own = BY_NUMPY[gradient.array.dtype], BY_NUMPY[self.array.dtype]
             raise RuntimeError(GRAD_DTYPE.format(given.c_name, own.legacy))
-        if gradient.data.shape != self.data.shape:
+        if gradient.array.shape != self.array.shape:
             raise RuntimeError(
-                f"attempting to assign a gradient of size '{list(gradient.data.shape)}' to a tensor of size "
-                f"'{list(self.data.shape)}'. Please ensure that the gradient and the tensor are the same size"
+                f"attempting to assign a gradient of size '{list(gradient.array.shape)}' to a tensor of size "
+                f"'{list(self.array.shape)}'. Please ensure that the gradient and the tensor are the same size"
             )
         self.gradient = gradient
 
@@ -279,15 +268,28 @@ class Tensor:
     def detach(self) -> Tensor:
         """The same values (shared memory and version) without a graph."""
         alias(self)
-        tensor = wrap(self.data)
+        tensor = wrap(self.array)
         tensor.memory = self.version
         return tensor
+
+
+def leaf(array: Any, requires_grad: bool = False, kind: type[Tensor] | None = None) -> Tensor:
+    """A tensor of the program's own around an array or numpy scalar; ``kind``: a subclass of Tensor.
+
+    Raises torch's RuntimeError if it cannot require gradients."""
+    if requires_grad and array.dtype.kind != "f":
+        raise RuntimeError("Only Tensors of floating point and complex dtype can require gradients")
+    tensor = wrap(array)
+    if kind is not None:
+        tensor.__class__ = kind
+    tensor.tracked = requires_grad
+    return tensor
 
 
 def wrap(data: Any, node: Node | None = None, slot: int = 0) -> Tensor:
     """A tensor around fresh values; with a node it is that node's output and requires a gradient."""
     out = Tensor.__new__(Tensor)
-    out.data = data
+    out.array = data
     out.gradient = None
     out.slot = slot
     out.memory = None
@@ -299,5 +301,5 @@ def wrap(data: Any, node: Node | None = None, slot: int = 0) -> Tensor:
 
 def alias(tensor: Tensor) -> None:
     """Make sure that the values are an array, which others can look into: a fresh 0-d result is a bare numpy scalar."""
-    if tensor.data.__class__ is not np.ndarray:
-        tensor.data = np.asarray(tensor.data)
+    if tensor.array.__class__ is not np.ndarray:
+        tensor.array = np.asarray(tensor.array)

@@ -33,7 +33,7 @@ class View:
         while view is not None:
             steps.append(view)
             view = view.before
-        root = self.root.data
+        root = self.root.array
         found = np.arange(root.size).reshape(root.shape)
         for step in reversed(steps):
             found = step.op.forward(found, *step.arrays, **step.options)
@@ -42,10 +42,10 @@ class View:
 
 def mark_view(out: Tensor, source: Tensor, op: Op, arrays: tuple[Any, ...], options: dict[str, Any]) -> None:
     """Make ``out``, made from ``source`` by ``op``, share its version if it shares its memory."""
-    owner = source.data.base
-    if out.data is source.data:
-        out.data = source.data.view()
-    elif out.data.base is not (source.data if owner is None else owner):
+    owner = source.array.base
+    if out.array is source.array:
+        out.array = source.array.view()
+    elif out.array.base is not (source.array if owner is None else owner):
         return
     root = source if source.base is None else source.base.root
     out.memory = version = source.version

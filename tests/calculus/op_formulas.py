@@ -14,7 +14,8 @@ from explain.calculus import walk
 from explain.calculus.express import final, letters
 from explain.calculus.namespace import Namespace, bare, plain_exponents, tensor_operand
 from explain.calculus.symbols import Entry, Index, TensorName, size
-from explain.ops.base import REGISTRY, Op, Sample
+from explain.ops.base import Op, Sample
+from explain.ops.registry import REGISTRY
 
 NAMES = ("x", "W1", "theta")
 

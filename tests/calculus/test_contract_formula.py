@@ -14,7 +14,9 @@ from explain.calculus import rules, walk
 from explain.calculus.evaluate import evaluate
 from explain.calculus.namespace import Namespace, Operand, bare, plain_exponents, tensor_operand
 from explain.calculus.symbols import Entry, Index, TensorName, size
-from explain.ops.base import NUMERIC, REGISTRY, Elementwise, Op, Sample
+from explain.ops.base import Op, Sample
+from explain.ops.entrywise import Elementwise
+from explain.ops.registry import NUMERIC, REGISTRY
 
 TIGHT = 1e-10
 

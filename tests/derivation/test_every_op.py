@@ -14,7 +14,7 @@ from explain.derivation.request import Request
 from explain.ops import REGISTRY, Op, Sample
 from explain.tape.apply import apply
 from explain.tape.record import record
-from explain.tape.tensor import Tensor
+from explain.tape.tensor import leaf
 
 CASES = [
     pytest.param(op, sample, id=f"{op.name}-{k}")
@@ -35,11 +35,11 @@ def test_page(op: Op, sample: Sample) -> None:
         ins = []
         for k, array in enumerate(drawn(op, sample)):
             floats = np.asarray(array).dtype.kind == "f"
-            ins.append(Tensor(np.asarray(array)[()], requires_grad=floats))
+            ins.append(leaf(np.asarray(array)[()], requires_grad=floats))
             recorder.name(ins[-1], f"x{k}")
         out = apply(op, tuple(ins), sample.options)
         out = out[0] if isinstance(out, tuple) else out
-        v = Tensor(np.random.default_rng(9).normal(size=out.data.shape)[()])
+        v = leaf(np.random.default_rng(9).normal(size=out.array.shape)[()])
         out.backward(v)
     tape = recorder.tape()
     leaves = {recorder.value_id(t): t for t in ins if t.requires_grad}
@@ -50,7 +50,7 @@ def test_page(op: Op, sample: Sample) -> None:
         mode="vjp",
         backward=tape.backwards[0],
         jacobians={},
-        grads={i: t.grad.data for i, t in leaves.items() if t.grad is not None},
+        grads={i: t.grad.array for i, t in leaves.items() if t.grad is not None},
         sizes={},
     )
     run = Run(op.name, "expression", (), (derive(request),))

@@ -12,9 +12,11 @@ from typing import Any
 
 import numpy as np
 
-from explain.ops.base import NUMERIC, Op, Sample, Unsaved
+from explain.ops.base import Op, Sample, Unsaved
+from explain.ops.registry import NUMERIC
 from explain.tape import Tensor, grad
 from explain.tape.apply import apply
+from explain.tape.tensor import leaf
 
 STEP = 1e-5
 TOLERANCE = 1e-6  # of the largest entry; central differences with this step are good to about 1e-9
@@ -132,11 +134,11 @@ def taped_faults(op: Op, sample: Sample) -> Iterator[str]:
     needs = varied(op, arrays)
 
     def gradients(moved: list[Any], create_graph: bool, weight: Any) -> tuple[list[Tensor], Tensor, list[Any]]:
-        tensors = [Tensor(a[()], requires_grad=need) for a, need in zip(moved, needs, strict=True)]
+        tensors = [leaf(a[()], requires_grad=need) for a, need in zip(moved, needs, strict=True)]
         leaves = [t for t in tensors if t.requires_grad]
         out = apply(op, tuple(tensors), sample.options)
         y = out if isinstance(out, Tensor) else out[0]
-        upstream = Tensor(weight, requires_grad=create_graph)
+        upstream = leaf(weight, requires_grad=create_graph)
         return leaves, upstream, list(grad(y, leaves, upstream, create_graph=create_graph))
 
     out = op.forward(*arrays, **sample.options)
@@ -145,12 +147,12 @@ def taped_faults(op: Op, sample: Sample) -> Iterator[str]:
     plain = gradients(arrays, False, weight)[2]
     for k, (found, position) in enumerate(zip(plain, np.flatnonzero(needs), strict=True)):
         expected = differences(_at(op, sample, arrays, position), arrays[position], weight)
-        if apart(found.data, expected):
+        if apart(found.array, expected):
             yield f"the tape's gradient {k} is not the one of central differences"
 
     leaves, upstream, first = gradients(arrays, True, weight)
-    probes = [np.random.default_rng(3 + k).normal(size=g.data.shape)[()] for k, g in enumerate(first)]
-    linked = [(g, Tensor(p)) for g, p in zip(first, probes, strict=True) if g.requires_grad]
+    probes = [np.random.default_rng(3 + k).normal(size=g.array.shape)[()] for k, g in enumerate(first)]
+    linked = [(g, leaf(p)) for g, p in zip(first, probes, strict=True) if g.requires_grad]
     if linked:
         second = grad([g for g, _ in linked], [*leaves, upstream], [p for _, p in linked], allow_unused=True)
     else:
@@ -162,7 +164,7 @@ def taped_faults(op: Op, sample: Sample) -> Iterator[str]:
             if position is not None:
                 at[position] = moved
             again = gradients(at, False, moved if position is None else weight)[2]
-            return np.float64(sum(np.sum(p * g.data) for p, g in zip(probes, again, strict=True)))
+            return np.float64(sum(np.sum(p * g.array) for p, g in zip(probes, again, strict=True)))
 
         return function
 
@@ -170,5 +172,5 @@ def taped_faults(op: Op, sample: Sample) -> Iterator[str]:
     for place, found in zip(places, second, strict=True):
         x = np.asarray(weight if place is None else arrays[place])
         expected = differences(probed(place), x, 1.0)
-        if apart(np.zeros(x.shape) if found is None else found.data, expected):
+        if apart(np.zeros(x.shape) if found is None else found.array, expected):
             yield f"second derivative by {'upstream' if place is None else f'input {place}'}: {found}, should be {expected}"

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from explain import tape  # noqa: F401  (fills the registry)
-from explain.ops.base import REGISTRY, Sample, broadcast_error
+from explain.ops.base import Sample, broadcast_error
+from explain.ops.registry import REGISTRY
 from tests.ops import contract
 
 SAMPLES = [pytest.param(op, sample, id=f"{op.name}-{k}") for op in REGISTRY.values() for k, sample in enumerate(op.samples)]

@@ -53,11 +53,11 @@ RESULTS = [  # text, values, result, {name: gradient}
 @pytest.mark.parametrize(("text", "given", "result", "gradients"), RESULTS, ids=[row[0] for row in RESULTS])
 def test_result_and_gradients(text, given, result, gradients):
     traced = run(text, *given)
-    np.testing.assert_allclose(traced.output.data, result, rtol=1e-6)
+    np.testing.assert_allclose(traced.output.array, result, rtol=1e-6)
     traced.backward()
     assert set(traced.wrt) == set(gradients)
     for name, expected in gradients.items():
-        np.testing.assert_allclose(traced.inputs[name].grad.data, expected, rtol=1e-6)
+        np.testing.assert_allclose(traced.inputs[name].grad.array, expected, rtol=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -111,7 +111,7 @@ def test_backward_from_a_vector_needs_v():
         traced.backward(parse_value("[1, 2]"))
     assert caught.value.hint == "The result is a vector of 3, v is a vector of 2"
     traced.backward(parse_value("[0.1, 1, 10]"))
-    np.testing.assert_allclose(traced.inputs["x"].grad.data, [0.2, 2, 20], rtol=1e-6)
+    np.testing.assert_allclose(traced.inputs["x"].grad.array, [0.2, 2, 20], rtol=1e-6)
 
 
 @pytest.mark.parametrize("text", ["argmax(x)", "x > 1", "x[0] == x"])
@@ -123,7 +123,7 @@ def test_a_result_without_derivative(text):
 
 
 def test_random_masks_repeat():
-    first, second = (run("dropout(x, 0.5)", "x=ones(20)").output.data for _ in range(2))
+    first, second = (run("dropout(x, 0.5)", "x=ones(20)").output.array for _ in range(2))
     np.testing.assert_array_equal(first, second)
 
 

@@ -48,7 +48,7 @@ def answer(program: str, torch: Any) -> list[str]:
 def tape_as_torch() -> SimpleNamespace:
     """The tape under torch's names, as far as the programs need them."""
     from explain import tape
-    from explain.ops.base import FUNCTIONS
+    from explain.ops.registry import FUNCTIONS
     from explain.tape.apply import call
     from explain.tape.dtypes import BY_NAME
 

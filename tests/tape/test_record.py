@@ -25,7 +25,7 @@ def test_every_application_and_edge_is_kept():
     to_x = [s.cotangent for s in walk.sent if tape.applied[s.applied].inputs[s.input] == start]
     assert [c.tolist() for c in to_x] == [[1, 1], [1, 2], [1, 2]]
     assert np.array_equal(sum(to_x), walk.arrived[start])
-    assert np.array_equal(walk.gradients[start], x.grad.data)
+    assert np.array_equal(walk.gradients[start], x.grad.array)
 
 
 def test_gradients_are_this_walks_own_not_the_sum_in_grad():

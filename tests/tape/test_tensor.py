@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from explain.tape import Tensor, no_grad, tensor
+from explain.tape.tensor import leaf
 
 SPECIAL = """
 from explain.tape import tensor
@@ -37,9 +38,9 @@ def test_importing_the_tape_leaves_numpys_own_warnings_alone():
 
 def test_fresh_single_numbers_are_bare_and_become_arrays_when_shared():
     y = tensor([1.0, 2.0]).sum()
-    assert isinstance(y.data, np.float32)
+    assert isinstance(y.array, np.float32)
     view = y.reshape(1)
-    assert isinstance(y.data, np.ndarray)
+    assert isinstance(y.array, np.ndarray)
     view.add_(1)
     assert y.item() == 4
 
@@ -60,10 +61,10 @@ def test_a_write_through_a_view_is_the_same_as_one_to_the_root(look):
     view.mul_(10)
     (y * y).sum().backward()
     scale = np.ones((2, 3))
-    positions = look(tensor(np.arange(6).reshape(2, 3))).data
+    positions = look(tensor(np.arange(6).reshape(2, 3))).array
     scale.reshape(-1)[positions] = 10
-    assert np.array_equal(y.data, values * scale)
-    assert np.array_equal(x.grad.data, 2 * values * scale**2)
+    assert np.array_equal(y.array, values * scale)
+    assert np.array_equal(x.grad.array, 2 * values * scale**2)
     assert y._version == view._version == 1
 
 
@@ -89,7 +90,7 @@ def test_copies_share_nothing():
     x = tensor([[1.0, 2.0], [3.0, 4.0]])
     for copy in (x[[0]], x[x > 0], x.clone(), x.t().reshape(4), x.double(), x + 0, x.sort(0)[0], x.max(0)[0], tensor(x)):
         assert copy._base is None
-        assert not np.shares_memory(copy.data, x.data)
+        assert not np.shares_memory(copy.array, x.array)
     single = tensor(2.0)
     single.reshape(1)
     for copy in (single.max(0)[0], single.sort()[0], single.clone(), single.relu(), single.to("float64")):
@@ -122,7 +123,7 @@ def test_a_parameter_like_subclass_stays_usable():
     class Parameter(Tensor):
         pass
 
-    p = Parameter(np.ones(2), requires_grad=True)
+    p = leaf(np.ones(2), True, Parameter)
     (p * 2 + 1 - p).sum().backward()
     with no_grad():
         p -= p.grad

@@ -1,0 +1,94 @@
+"""Entrywise ops, y = f(a, b, …) with broadcasting: one call of ``elementwise`` declares one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from explain.ops.base import Op, Options, Sample, Shape
+from explain.ops.registry import register
+
+
+class Elementwise(Op):
+    """An op that works entry by entry, with broadcasting: built by ``elementwise``."""
+
+    kind = "elementwise"
+    promotion = "common"
+    broadcasts = True
+    definition: Callable[..., Any] | None = None
+    slopes: tuple[Callable[..., Any], ...] = ()
+    latex: str = ""
+
+    grad_fn_of: Callable[..., str] | None = None
+
+    def __init__(self, **fields: Any) -> None:
+        for key, value in fields.items():
+            setattr(self, key, value)
+        super().__init__()
+
+    def grad_fn(self, shapes: tuple[Shape | None, ...], options: Options) -> str:
+        """Torch's name for the backward node; a few depend on which operand is a Python number."""
+        return self.grad_fn_of(shapes, options) if self.grad_fn_of else self.backward_name
+
+    def sorted_arguments(self, arguments: Sequence[Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """The arguments of the op as a function in a formula, (entries, options): options follow the entries in order."""
+        count = len(self.tensor_names)
+        return tuple(arguments[:count]), dict(zip(self.option_defaults, arguments[count:], strict=False))
+
+
+def elementwise(
+    name: str,
+    forward: Callable[..., Any],
+    vjp: Callable[..., Any] | tuple[Callable[..., Any], ...],
+    *,
+    formula: Callable[..., Any] | None = None,
+    definition: Callable[..., Any] | None = None,
+    slopes: Callable[..., Any] | tuple[Callable[..., Any], ...] = (),
+    uses: str | tuple[str, ...] = "",
+    grad_fn: str = "",
+    **fields: Any,
+) -> Op:
+    """Declare an entrywise op, y = f(a, b, …) with broadcasting.
+
+    ``vjp``: one function ``(xp, g, y, *ins, **options)`` per input. ``uses``: per input, the values that function reads.
+    Options are the keyword-only arguments of ``forward``; rules, formula, definition and slopes take them by name.
+    The mathematics is either ``formula(s, *entries)``, for what is plain arithmetic, or the op becomes a function
+    symbol of its own name, with ``definition(s, *entries)`` (left out for functions that sympy knows) and, in the
+    language of its output, ``slopes``: one ``(s, y, *entries, **options)`` per input, each compared with the derivative
+    of the definition before it is first used.
+    """
+    vjps = vjp if isinstance(vjp, tuple) else (vjp,)
+    count = len(vjps)
+
+    def one_vjp(xp: Any, needs: tuple[bool, ...], g: Any, y: Any, x: Any, **options: Any) -> tuple[Any, ...]:
+        return (vjps[0](xp, g, y, x, **options),)
+
+    def several_vjps(xp: Any, needs: tuple[bool, ...], g: Any, y: Any, *ins: Any, **options: Any) -> tuple[Any, ...]:
+        return tuple([need and rule(xp, g, y, *ins, **options) for need, rule in zip(needs, vjps, strict=True)])
+
+    def entry(s: Any, out: tuple[Any, ...], *ins: Any, **options: Any) -> Any:
+        entries = [operand.at(out) for operand in ins]
+        if formula:
+            return formula(s, *entries, **options)
+        return s.function(name, *entries, **{key: options[key] for key in op.option_defaults})
+
+    fields.setdefault("samples", _elementwise_samples(count))
+    op: Op = Elementwise(
+        name=name,
+        forward=forward,
+        vjp=one_vjp if count == 1 else several_vjps,
+        formula=entry,
+        definition=definition,
+        slopes=slopes if isinstance(slopes, tuple) else (slopes,),
+        uses=uses if isinstance(uses, tuple) else (uses,) * count,
+        backward_name=grad_fn or f"{name.capitalize()}Backward0",
+        **fields,
+    )
+    return register(op)
+
+
+def _elementwise_samples(count: int) -> tuple[Sample, ...]:
+    if count == 1:
+        return (Sample(((2, 3),)), Sample(((),)), Sample(((0, 2),)))
+    pairs = [((2, 3), (2, 3)), ((2, 3), (3,)), ((2, 1), (1, 3)), ((), (2,)), ((2, 3), ()), ((1,), (2, 2)), ((0, 3), (3,))]
+    return tuple(Sample(pair + pair[:1] * (count - 2)) for pair in pairs)

@@ -1,0 +1,5 @@
+"""``torch.linalg``."""
+
+from explain.torch.functions import functions
+
+globals().update(functions("linalg"))

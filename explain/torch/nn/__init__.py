@@ -1,0 +1,5 @@
+"""``torch.nn``."""
+
+from explain.torch.nn import functional
+
+__all__ = ["functional"]

@@ -1,0 +1,5 @@
+"""``torch.nn.functional``."""
+
+from explain.torch.functions import functions
+
+globals().update(functions("F"))

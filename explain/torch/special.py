@@ -1,0 +1,5 @@
+"""``torch.special``."""
+
+from explain.torch.functions import functions
+
+globals().update(functions("special"))
