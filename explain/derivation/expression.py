@@ -79,21 +79,16 @@ def run_expression(
     else:
         traced = evaluate(expression, given, wrt=wrt)
     mode, jacobians = _walk_back(traced, v, symbolic)
-    tape = traced.tape()
-    output = traced.recorder.value_id(traced.output)
-    wanted = tuple(traced.recorder.value_id(traced.inputs[name]) for name in traced.wrt)
-    grads = {
-        traced.recorder.value_id(t): t.grad.array
-        for name, t in traced.inputs.items()
-        if name in traced.wrt and t.grad is not None
-    }
+    frozen, output, inputs = traced.frozen()
+    wanted = tuple(inputs[name] for name in traced.wrt)
+    grads = {inputs[name]: t.grad.array for name, t in traced.inputs.items() if name in traced.wrt and t.grad is not None}
     request = Request(
-        tape=tape,
+        tape=frozen,
         output=output,
         wanted=wanted,
         mode=mode,
-        backward=tape.backwards[0] if tape.backwards else None,
-        jacobians={traced.recorder.value_id(traced.inputs[name]): rows for name, rows in jacobians.items()},
+        backward=frozen.backwards[0] if frozen.backwards else None,
+        jacobians={inputs[name]: rows for name, rows in jacobians.items()},
         grads=grads,
         sizes=called,
         symbolic=symbolic,
@@ -181,7 +176,7 @@ def _symbolically(
     except OperationError as error:
         message, hint = _with_names(error.message, sizes), _with_names(error.hint, sizes)
         raise OperationError(message, error.place, hint) from None
-    return traced, _named_sizes(traced.tape(), sizes, other.tape(), others)
+    return traced, _named_sizes(traced.frozen()[0], sizes, other.frozen()[0], others)
 
 
 def _with_names(text: str | None, sizes: Mapping[str, int]) -> Any:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,9 +18,8 @@ from explain.program.arithmetic import Impossible, combine
 from explain.program.expression import SIGNS, Expression
 from explain.program.roles import Role, Use, kept_names, ops_of, role_of
 from explain.program.values import Given
-from explain.tape import modes
 from explain.tape.apply import perform
-from explain.tape.record import Recorder, Tape, record
+from explain.tape.record import Recorder, Tape, freeze, record, recording
 from explain.tape.tensor import Tensor, leaf
 
 _BY_OPERATOR: dict[str, Op] = {op.operator: op for op in REGISTRY.values() if op.operator}
@@ -38,7 +36,7 @@ class Traced:
     """An expression that ran.
 
     ``output``: the result, which requires no gradient if nothing that is differentiated influences it. ``inputs``: a
-    tensor per name, in order of appearance. ``wrt``: the names that are differentiated. ``tape()``: all recorded.
+    tensor per name, in order of appearance. ``wrt``: the names that are differentiated. ``frozen()``: all recorded.
     """
 
     expression: Expression
@@ -57,7 +55,7 @@ class Traced:
             names = " or ".join(self.wrt) or "any name"
             raise CannotDerive(f"no gradient flows from the result to {names}", _whole(self.expression))
         try:
-            with _continued(self.recorder):
+            with recording(self.recorder):
                 # numbers take the result's own precision: 0.1 is not rounded to float32 on its way to a float64 result
                 self.output.backward(None if v is None else leaf(v.array.astype(self.output.array.dtype)))
         except RuntimeError as error:
@@ -70,9 +68,12 @@ class Traced:
         except Exception as error:  # a rule fails where its forward did not: the forward's numbers still stand
             raise CannotDerive(f"backward failed: {error}", _whole(self.expression)) from error
 
-    def tape(self) -> Tape:
-        """All that was recorded so far, frozen."""
-        return self.recorder.tape()
+    def frozen(self) -> tuple[Tape, int, dict[str, int]]:
+        """All that was recorded so far: the tape, and in it the ids of the output and of each input."""
+        output = self.recorder.trace(self.output)
+        inputs = {name: self.recorder.trace(t) for name, t in self.inputs.items()}
+        frozen = freeze([output, *inputs.values()], self.recorder.walks)
+        return frozen.tape, frozen.ids[output], {name: frozen.ids[t] for name, t in inputs.items()}
 
 
 def evaluate(expression: Expression, values: Mapping[str, Given], *, wrt: Sequence[str] | None = None) -> Traced:
@@ -96,16 +97,6 @@ def evaluate(expression: Expression, values: Mapping[str, Given], *, wrt: Sequen
         walk = _Walk(expression, recorder, inputs)
         output = _one_tensor(expression, walk.value(expression.tree))
     return Traced(expression, output, inputs, chosen, recorder)
-
-
-@contextmanager
-def _continued(recorder: Recorder) -> Iterator[None]:
-    before, modes.state.recorder = modes.state.recorder, recorder
-    try:
-        with np.errstate(all="ignore"):
-            yield
-    finally:
-        modes.state.recorder = before
 
 
 def _needed(expression: Expression, values: Mapping[str, Given]) -> list[str]:

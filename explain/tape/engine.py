@@ -11,26 +11,15 @@ from typing import Any
 
 import numpy as np
 
-from explain.ops.base import Unsaved, numpy_dtype
 from explain.ops.registry import NUMERIC, REGISTRY
+from explain.tape import hooks as hooking
 from explain.tape.apply import TAPED, apply
-from explain.tape.dtypes import BY_NUMPY
 from explain.tape.inplace import write
-from explain.tape.modes import enable_grad, state
+from explain.tape.modes import state
 from explain.tape.node import FREED, Node
+from explain.tape.saved import cast, saved_values
 from explain.tape.tensor import Tensor, wrap
 
-SECOND_BACKWARD = (
-    "Trying to backward through the graph a second time (or directly access saved tensors after they have already been "
-    "freed). Saved intermediate values of the graph are freed when you call .backward() or autograd.grad(). Specify "
-    "retain_graph=True if you need to backward through the graph a second time or if you need to access saved tensors "
-    "after calling backward."
-)
-MODIFIED = (
-    "one of the variables needed for gradient computation has been modified by an inplace operation: [{kind} {shape}]"
-    "{made} is at version {now}; expected version {then} instead. Hint: enable anomaly detection to find the operation "
-    "that failed to compute its gradient, with torch.autograd.set_detect_anomaly(True, check_nan=False)."
-)
 Target = tuple[Node | Tensor, int]
 Roots = list[tuple[Tensor, Any]]
 
@@ -49,11 +38,12 @@ def backward(
     Raises torch's RuntimeErrors.
     """
     needed = None if wanted is None else _on_the_way(roots, wanted)
-    if create_graph:
-        with enable_grad():  # a gradient of a gradient needs the graph of the rules' own operations
-            _walk(roots, retain_graph, True, wanted, needed)
-    else:
-        _walk(roots, retain_graph, False, wanted, needed)
+    before = state.grad_enabled
+    state.grad_enabled = create_graph  # a gradient of a gradient needs the graph of the rules' own operations
+    try:
+        _walk(roots, retain_graph, create_graph, wanted, needed)
+    finally:
+        state.grad_enabled = before
 
 
 def _walk(
@@ -61,9 +51,12 @@ def _walk(
 ) -> None:
     xp = TAPED if create_graph else NUMERIC
     recorder = state.recorder
+    anomaly = state.anomaly
     pending: dict[Node, Any] = {}
     leaves: dict[Any, Any] = {}
     heap: list[tuple[int, Node]] = []
+    # a leaf with hooks is served as soon as its last consumer has run, which only a count of its uses can tell
+    awaited = _uses_of_hooked_leaves(roots, needed) if hooking.hooked_leaves else None
 
     for tensor, g in roots:
         if create_graph and not isinstance(g, Tensor):
@@ -72,53 +65,140 @@ def _walk(
             leaves[tensor] = leaves[tensor] + g if tensor in leaves else g
         else:
             _send(pending, heap, tensor.node, tensor.slot, g)
-
-    while heap:
-        node = heappop(heap)[1]
-        g = pending.pop(node)
-        if recorder is not None:
-            recorder.arrived(node, g)
-        op, parents, needs, saved = node.op, node.parents, node.needs, node.saved
-        if needed is not None:
-            _catch(wanted, node, g)
-            parents = tuple([p if p in needed else None for p in parents])
-            needs = tuple([p is not None for p in parents])
-            if True not in needs:
-                continue
-        if saved is None and op.broadcasts:
-            gradients = op.vjp(xp, needs, g, None, *parents, **node.options)  # the rule reads none of the inputs
-        else:
-            ins, y = _saved_values(node, create_graph)
-            gradients = op.vjp(xp, needs, g, y, *ins, **node.options)
-            if saved is not None and not retain_graph:
-                node.saved = FREED
-                node.result = None
-        slots = node.slots
-        for k, parent in enumerate(parents):
-            if parent is None:
-                continue
-            gk = gradients[k]
-            if gk is None:
-                continue
-            if not node.exact:
-                gk = _conformed(xp, gk, parent, slots[k] if slots else 0)
+    node = None
+    try:
+        while heap:
+            node = heappop(heap)[1]
+            g = pending.pop(node)
+            if node.hooks is not None:
+                g, replaced = hooking.before_rule(node.hooks, g, node.outputs > 1)
+                if recorder is not None:
+                    recorder.hooked(node, replaced)
             if recorder is not None:
-                recorder.sent(node, k, gk)
-            if parent.__class__ is not Node:
-                leaves[parent] = leaves[parent] + gk if parent in leaves else gk
-            elif parent in pending or parent.outputs > 1:
-                _send(pending, heap, parent, slots[k] if slots else 0, gk)
+                recorder.arrived(node, g)
+            op, parents, needs, saved = node.op, node.parents, node.needs, node.saved
+            if needed is not None:
+                _catch(wanted, node, g)
+                parents = tuple([p if p in needed else None for p in parents])
+                needs = tuple([p is not None for p in parents])
+                if True not in needs:
+                    continue
+            if saved is None and op.broadcasts:
+                gradients = op.vjp(xp, needs, g, None, *parents, **node.options)  # the rule reads none of the inputs
             else:
-                pending[parent] = gk
-                heappush(heap, (parent.rank, parent))
+                ins, y = saved_values(node, create_graph)
+                gradients = op.vjp(xp, needs, g, y, *ins, **node.options)
+                if saved is not None and not retain_graph:
+                    node.saved = FREED
+                    node.result = None
+            if anomaly:
+                _refuse_nan(node, gradients)
+            if node.hooks is not None and node.hooks.after:
+                gradients = hooking.after_rule(node.hooks, gradients, g)
+            slots = node.slots
+            for k, parent in enumerate(parents):
+                if parent is None:
+                    continue
+                gk = gradients[k]
+                if gk is None:
+                    if awaited is not None and parent in awaited:
+                        _one_less(parent, awaited, leaves, wanted, recorder)
+                    continue
+                if not node.exact:
+                    gk = _conformed(xp, gk, parent, slots[k] if slots else 0)
+                if recorder is not None:
+                    recorder.sent(node, k, gk)
+                if parent.__class__ is not Node:
+                    leaves[parent] = leaves[parent] + gk if parent in leaves else gk
+                    if awaited is not None and parent in awaited:
+                        _one_less(parent, awaited, leaves, wanted, recorder)
+                elif parent in pending or parent.outputs > 1:
+                    _send(pending, heap, parent, slots[k] if slots else 0, gk)
+                else:
+                    pending[parent] = gk
+                    heappush(heap, (parent.rank, parent))
+    except BaseException:
+        if wanted is None:  # leaves that were complete before the error keep what they got
+            waiting = _behind([node, *pending])
+            for leaf, g in leaves.items():
+                if leaf not in waiting:
+                    _accumulate(leaf, g)
+        raise
 
     for leaf, g in leaves.items():
-        if recorder is not None:
-            recorder.arrived(leaf, g)
-        if wanted is None:
-            _accumulate(leaf, g)
-        elif (leaf, 0) in wanted:
+        _serve(leaf, g, wanted, recorder)
+
+
+def _serve(leaf: Tensor, g: Any, wanted: dict[Target, Any] | None, recorder: Any) -> None:
+    """A leaf's cotangent is complete: its hooks see it, then it is accumulated, or handed to who asked for it."""
+    hooks = hooking.leaf_hooks(leaf) if hooking.hooked_leaves else None
+    if hooks is not None and hooks.before:
+        g, replaced = hooking.called(hooks.before, g)
+        if replaced and recorder is not None:
+            recorder.hooked(leaf, [0])
+    if recorder is not None:
+        recorder.arrived(leaf, g)
+    if wanted is not None:
+        if (leaf, 0) in wanted:
             wanted[leaf, 0] = g
+        return
+    _accumulate(leaf, g)
+    if hooks is not None:
+        for hook in list(hooks.after.values()):
+            hook(leaf)
+
+
+def _one_less(
+    leaf: Any, awaited: dict[Any, int], leaves: dict[Any, Any], wanted: dict[Target, Any] | None, recorder: Any
+) -> None:
+    awaited[leaf] -= 1
+    if not awaited[leaf] and leaf in leaves:
+        _serve(leaf, leaves.pop(leaf), wanted, recorder)
+
+
+def _uses_of_hooked_leaves(roots: Roots, needed: set[Any] | None) -> dict[Any, int]:
+    """How many cotangents will come to each leaf that has hooks."""
+    uses: dict[Any, int] = {}
+    seen: set[Node] = set()
+    todo = [tensor.node for tensor, _ in roots if tensor.node is not None]
+    while todo:
+        node = todo.pop()
+        if node in seen:
+            continue
+        seen.add(node)
+        for parent in node.parents:
+            if parent is None or (needed is not None and parent not in needed):
+                continue
+            if isinstance(parent, Node):
+                todo.append(parent)
+            elif hooking.leaf_hooks(parent) is not None:
+                uses[parent] = uses.get(parent, 0) + 1
+    return uses
+
+
+def _behind(nodes: list[Any]) -> set[Any]:
+    """All nodes and leaves that cotangents from ``nodes`` would still have come to."""
+    found: set[Any] = set()
+    todo = [node for node in nodes if node is not None]
+    while todo:
+        node = todo.pop()
+        for parent in node.parents:
+            if parent is not None and parent not in found:
+                found.add(parent)
+                if isinstance(parent, Node):
+                    todo.append(parent)
+    return found
+
+
+def _refuse_nan(node: Node, gradients: Any) -> None:
+    """Torch's error of anomaly mode."""
+    for k, g in enumerate(gradients):
+        if g is None or g is False or node.parents[k] is None:
+            continue
+        if np.any(np.isnan(np.asarray(g.array if isinstance(g, Tensor) else g))):
+            name = node.name()
+            hooking.warn_of_error(name, getattr(node, "made_at", "") or "")
+            raise RuntimeError(f"Function '{name}' returned nan values in its {k}th output.")
 
 
 def _conformed(xp: Any, g: Any, end: Node | Tensor, slot: int) -> Any:
@@ -131,11 +211,7 @@ def _conformed(xp: Any, g: Any, end: Node | Tensor, slot: int) -> Any:
         shape, dtype = end.shape[slot], end.dtype[slot]
     if g.shape != shape:
         g = xp.sum_to(g, shape=shape)
-    return _cast(xp, g, dtype)
-
-
-def _cast(xp: Any, t: Any, dtype: np.dtype) -> Any:
-    return t if numpy_dtype(t) == dtype else xp.to(t, dtype=dtype)
+    return cast(xp, g, dtype)
 
 
 def _send(pending: dict[Node, Any], heap: list[tuple[int, Node]], node: Node, slot: int, g: Any) -> None:
@@ -170,47 +246,6 @@ def _on_the_way(roots: Roots, wanted: dict[Target, Any]) -> set[Any]:
             found.add(node)
     found.discard(None)
     return found
-
-
-def _saved_values(node: Node, as_tensors: bool) -> tuple[list[Any], Any]:
-    """The inputs and the output as the rule gets them. Raises torch's errors if one was freed or modified in place."""
-    saved = node.saved
-    if saved is FREED:
-        raise RuntimeError(SECOND_BACKWARD)
-    ins: list[Any] = []
-    op = node.op
-    unread = op.broadcasts
-    for k, value in enumerate(saved or (None,) * len(node.parents)):
-        if value is None:
-            meta = None if unread else node.metas[k]
-            ins.append(None if meta is None else Unsaved(*meta))
-        elif isinstance(value, Tensor):
-            memory = value.memory
-            if memory is not None and memory.count != node.versions[k]:
-                raise _modified(value.array, memory.count, node.versions[k], value.node)
-            found = value if as_tensors else value.array
-            if not node.exact and unread and op.promotion != "keep" and value.array.dtype.kind != "b":
-                found = _cast(TAPED if as_tensors else NUMERIC, found, node.dtype)
-            ins.append(found)
-        else:
-            ins.append(value.item() if as_tensors and unread else value)
-    if node.result is None:
-        return ins, None
-    values, memory, then = node.result
-    if node.outputs == 1:
-        if memory.count != then:
-            raise _modified(values, memory.count, then, node)
-        return ins, wrap(values, node) if as_tensors else values
-    if as_tensors:
-        return ins, tuple([wrap(v, node if v.dtype.kind == "f" else None, k) for k, v in enumerate(values)])
-    return ins, values
-
-
-def _modified(values: Any, now: int, then: int, producer: Node | None) -> RuntimeError:
-    dtype = BY_NUMPY[values.dtype]
-    kind = "CPUBoolType" if dtype.name == "bool" else f"torch.{dtype.legacy}Tensor"
-    made = f", which is output 0 of {producer.name().rstrip('0123456789').removesuffix('Backward')}," if producer else ""
-    return RuntimeError(MODIFIED.format(kind=kind, shape=list(values.shape), made=made, now=now, then=then))
 
 
 def _accumulate(leaf: Tensor, g: Any) -> None:

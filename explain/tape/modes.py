@@ -14,9 +14,11 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 class _State(threading.local):
-    """``plain``: gradients are recorded and nobody watches, so operations may take the short way."""
+    """``plain``: gradients are recorded and nobody watches, so operations may take the short way. ``anomaly``: a nan in
+    backward is an error, as in torch's anomaly mode."""
 
     plain = True
+    anomaly = False
     _grad_enabled = True
     _recorder: Recorder | None = None
 

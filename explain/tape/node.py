@@ -27,12 +27,15 @@ class Version:
     """How often the memory of a tensor was written in place; shared by all its views.
 
     ``views``: weak references to the views that in-place writes must keep up to date, None while there are none; dead ones
-    are thrown out when there are more than ``limit``.
+    are thrown out when there are more than ``limit``. ``recorded``: weak references to a recorder's traces of this memory.
+    ``shared_with``: the count of the tensor whose memory this is too, but uncounted (``.data``).
     """
 
     count = 0
     views: list[Any] | None = None
     limit = 16
+    recorded: list[Any] | None = None
+    shared_with: Version | None = None
 
 
 class Node:
@@ -46,6 +49,7 @@ class Node:
     ``result``: the output that the rule reads, as (array or tuple of arrays, Version, its count then).
     ``shape``, ``dtype``: of the output; for an op with several ``outputs`` tuples of them.
     ``exact``: no input was promoted and cotangents come in the inputs' own shapes, so none needs to be summed or cast.
+    ``hooks``: functions of the program's own that see what comes and goes, None if there are none.
     ``rank``: falls with every new node, so a heap serves the latest first, as PyTorch does.
     """
 
@@ -64,6 +68,7 @@ class Node:
     result: Any = None
     outputs: int = 1
     exact: bool = True
+    hooks: Any = None
 
     def name(self) -> str:
         """Torch's name of this backward node."""

@@ -1,176 +1,173 @@
-"""Recording: what ran, under which names, and every cotangent that backward sent, as frozen data for a derivation.
+"""Recording: what ran, under which names, and every cotangent that backward sent.
 
-Inside ``with record() as recorder`` every op application is kept in order. ``recorder.tape()`` freezes it. Only this
+Inside ``with record() as recorder`` every op application is kept, as long as the tensors that came from it live. Only this
 mode keeps values; the plain tape frees them as backward goes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from itertools import count
 from typing import Any
+from weakref import ref
 
 import numpy as np
 
 from explain.errors import Place
 from explain.ops.base import Op
 from explain.tape import modes
-from explain.tape.node import Node, Version
+from explain.tape.node import Node
 from explain.tape.tensor import Tensor
+from explain.tape.trace import Applied, Backward, Call, Frozen, Sent, Tape, Trace, Value, Walk, freeze
 
-
-@dataclass(frozen=True, eq=False)
-class Value:
-    """One tensor or number that took part.
-
-    ``array``: its entries when it was made (never written to later). ``number``: the literal if it is a Python number.
-    ``source``: the application that made it and which output it is, None for what the program brought in.
-    """
-
-    id: int
-    array: Any
-    number: int | float | None = None
-    name: str | None = None
-    place: Place | None = None
-    requires_grad: bool = False
-    is_leaf: bool = True
-    source: tuple[int, int] | None = None
-    grad_fn: str | None = None
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """The sizes of the axes."""
-        return np.shape(self.array)
-
-
-@dataclass(frozen=True, eq=False)
-class Applied:
-    """One op application: ``inputs`` and ``outputs`` are value ids, ``options`` the op's keyword options."""
-
-    op: Op
-    inputs: tuple[int, ...]
-    outputs: tuple[int, ...]
-    options: dict[str, Any]
-    place: Place | None
-    grad_fn: str | None
-
-
-@dataclass(frozen=True, eq=False)
-class Sent:
-    """One edge of backward: application ``applied`` sent ``cotangent`` to its ``input``-th input."""
-
-    applied: int
-    input: int
-    cotangent: Any
-
-
-@dataclass(frozen=True, eq=False)
-class Backward:
-    """One backward call: the output's value id, the seed, all edges in the order walked, the total that arrived at each
-    value, and each leaf's own contribution to ``.grad`` in this call."""
-
-    output: int
-    seed: Any
-    sent: tuple[Sent, ...]
-    arrived: dict[int, Any]
-    gradients: dict[int, Any]
-
-
-@dataclass(frozen=True, eq=False)
-class Tape:
-    """Everything that was recorded. ``values[k].id == k``; ``applied`` stands in the order it ran."""
-
-    values: tuple[Value, ...]
-    applied: tuple[Applied, ...]
-    backwards: tuple[Backward, ...]
-
-
-@dataclass
-class _Walk:
-    output: int
-    seed: Any
-    sent: list[Sent] = field(default_factory=list)
-    arrived: dict[int, Any] = field(default_factory=dict)
-    gradients: dict[int, Any] = field(default_factory=dict)
+__all__ = ["Applied", "Backward", "Frozen", "Recorder", "Sent", "Tape", "Trace", "Value", "Walk", "freeze", "record"]
 
 
 class Recorder:
-    """Collects; ``place`` is where in the reader's text the next application stands."""
+    """Collects. ``place`` is where in the reader's text the next application stands; ``locate`` finds it where it is not
+    known beforehand. ``walks``: the backward calls so far; ``keep`` decides what becomes of each."""
 
-    def __init__(self) -> None:
+    def __init__(self, locate: Callable[[], Place | None] | None = None) -> None:
         self.place: Place | None = None
-        self._values: list[dict[str, Any]] = []
-        self._ids: dict[int, int] = {}
-        self._alive: list[Tensor] = []
-        self._in_memory: dict[Version, list[int]] = {}
-        self._applied: list[Applied] = []
-        self._nodes: dict[Node, int] = {}
-        self._walk: _Walk | None = None
-        self._backwards: list[Backward] = []
+        self.locate = locate or (lambda: self.place)
+        self.walks: list[Walk] = []
+        self.keep: Callable[[Walk], None] = self.walks.append
+        self._walk: Walk | None = None
+        self._last: Walk | None = None
+        self._silent = 0
+        self._next = count().__next__
 
-    def value_id(self, tensor: Any) -> int:
-        """The id of a tensor's present value; tensors (and arrays) not seen before enter as given from outside."""
-        key = id(tensor)
-        if key not in self._ids or not isinstance(tensor, Tensor):
-            return self._enter(tensor)
-        return self._ids[key]
+    # traces
+
+    def trace(self, thing: Any) -> Trace:
+        """The trace of a tensor's present value; what was not seen before enters as brought in by the program."""
+        if not isinstance(thing, Tensor):
+            return self._made(thing)
+        try:
+            trace: Trace = thing.trace
+        except AttributeError:
+            return self._entered(thing)
+        if trace.owner is not self:
+            return self._entered(thing)
+        if trace.array is thing.array or _same_number(trace.array, thing.array):
+            return trace
+        again = self._entered(thing)  # written to behind the tape's back, through .data or an array
+        again.names = list(trace.names)
+        return again
 
     def name(self, tensor: Tensor, name: str) -> None:
-        """The program calls this tensor ``name`` (its first name stays)."""
-        known = self._values[self.value_id(tensor)]
-        known["name"] = known["name"] or name
+        """The program calls this tensor ``name``."""
+        trace = self.trace(tensor)
+        if name not in trace.names:
+            trace.names.append(name)
+        if not trace.requires_grad and trace.source is not None:
+            trace.source = None  # a constant under a name of its own: nobody asks how it was computed
 
-    def _enter(self, thing: Any, source: tuple[int, int] | None = None) -> int:
-        number = thing if isinstance(thing, int | float) else None
-        tensor = isinstance(thing, Tensor)
-        found = {
-            "id": len(self._values),
-            "array": thing.array if tensor else thing,
-            "number": number,
-            "name": None,
-            "place": self.place,
-            "requires_grad": tensor and thing.tracked,
-            "is_leaf": not tensor or thing.is_leaf,
-            "source": source,
-            "grad_fn": thing.node.name() if tensor and thing.node is not None else None,
-        }
-        self._values.append(found)
-        if tensor:
-            self._ids[id(thing)] = found["id"]
-            self._alive.append(thing)
-            self._in_memory.setdefault(thing.version, []).append(found["id"])
-        return found["id"]
+    def _made(self, thing: Any) -> Trace:
+        trace = Trace()
+        trace.array = thing
+        trace.number = thing if isinstance(thing, int | float) and not isinstance(thing, np.generic) else None
+        trace.names = []
+        trace.place = None
+        trace.requires_grad = False
+        trace.is_leaf = True
+        trace.source = trace.grad_fn = trace.origin = trace.derivative = None
+        trace.slot = 0
+        trace.order = self._next()
+        trace.owner = self
+        return trace
+
+    def _entered(self, tensor: Tensor) -> Trace:
+        trace = self._made(tensor.array)
+        trace.place = self.locate()
+        trace.requires_grad = tensor.tracked
+        trace.is_leaf = tensor.node is None
+        trace.grad_fn = tensor.node.name() if tensor.node is not None else None
+        tensor.trace = trace
+        version = tensor.version
+        if version.recorded is None:
+            version.recorded = []
+        version.recorded.append(ref(trace))
+        return trace
 
     def before_write(self, tensor: Tensor) -> None:
         """The memory of ``tensor`` is about to be overwritten: what was recorded from it is kept as copies."""
-        for value in self._in_memory.pop(tensor.version, ()):
-            self._values[value]["array"] = np.array(self._values[value]["array"])
+        version = tensor.version
+        for seen in (version, version.shared_with):
+            if seen is None or seen.recorded is None:
+                continue
+            for reference in seen.recorded:
+                trace = reference()
+                if trace is not None:
+                    trace.array = np.array(trace.array)[()]
+            seen.recorded = None
 
     def replaced(self, tensor: Tensor, result: Tensor) -> None:
-        """``tensor`` was written in place and now stands for ``result``, which was recorded; it keeps its name."""
-        before = self._values[self.value_id(tensor)]
-        after = self._values[self.value_id(result)]
-        after["name"] = before["name"]
-        after["requires_grad"] = tensor.tracked
-        after["is_leaf"] = tensor.is_leaf
-        after["grad_fn"] = tensor.node.name() if tensor.node is not None else None
-        self._ids[id(tensor)] = after["id"]
+        """``tensor`` was written in place and now stands for ``result``, which was recorded; it keeps its names."""
+        before, after = self.trace(tensor), self.trace(result)
+        after.names = list(before.names)
+        after.requires_grad = tensor.tracked
+        after.is_leaf = tensor.node is None
+        after.grad_fn = tensor.node.name() if tensor.node is not None else None
+        after.array = tensor.array
+        if after.is_leaf:
+            after.source = None  # an optimizer's step: a leaf has no history
+        tensor.trace = after
+        version = tensor.version
+        version.recorded = [*(version.recorded or ()), ref(after)]
+
+    def detached(self, tensor: Tensor, source: Tensor) -> None:
+        """``tensor`` holds the values of ``source`` without its history."""
+        before = self.trace(source)
+        trace = self._entered(tensor)
+        trace.origin = before.names[0] if before.names else before.origin
 
     def applied(
         self, op: Op, ins: tuple[Any, ...], arrays: list[Any], options: dict[str, Any], outs: tuple[Any, ...], node: Any
     ) -> None:
         """An op ran. A number is recorded as its literal, an array as it is."""
-        inputs = tuple(self.value_id(t) for t in ins)
-        index = len(self._applied)
-        outputs = tuple(self._enter(t, (index, k)) for k, t in enumerate(outs))
+        call = Call()
+        call.op = op
+        call.inputs = tuple([self.trace(t) for t in ins])
+        call.options = options
+        call.place = self.locate()
+        call.grad_fn = node and node.name()
+        call.order = self._next()
+        call.walk = self._walk
+        traces = [self._entered(t) for t in outs]
+        # without a gradient although an input has one: no_grad, and what came before is of no consequence
+        cut = op.differentiable and node is None and any(t.requires_grad for t in call.inputs)
+        for slot, trace in enumerate(traces):
+            trace.place = call.place
+            trace.source = None if cut else call
+            trace.slot = slot
+        call.outputs = tuple([ref(t) for t in traces])
+        call.results = tuple([t.array for t in traces]) if len(traces) > 1 else None
         if node is not None:
-            self._nodes[node] = index
-        self._applied.append(Applied(op, inputs, outputs, options, self.place, node and node.name()))
+            node.call = call
 
-    def backward_begins(self, output: Tensor, seed: Any) -> None:
-        """A backward call starts from ``output`` with the cotangent ``seed``."""
-        self._walk = _Walk(self.value_id(output), seed.array if isinstance(seed, Tensor) else seed)
+    # walks
+
+    @contextmanager
+    def silently(self) -> Iterator[None]:
+        """Walks inside the block are not kept: they are part of something that is reported as a whole."""
+        self._silent += 1
+        try:
+            yield
+        finally:
+            self._silent -= 1
+
+    def backward_begins(
+        self, kind: str, roots: list[tuple[Tensor, Any]], wanted: list[Tensor] | None, create_graph: bool
+    ) -> Walk | None:
+        """A backward call starts from ``roots``, pairs of a tensor and its cotangent. Returns the walk if it is kept."""
+        if self._silent:
+            return None
+        seeds = [(self.trace(t), _data(seed)) for t, seed in roots]
+        asked = None if wanted is None else [self.trace(t) for t in wanted]
+        self._walk = Walk(kind, seeds, asked, self.locate(), create_graph)
+        return self._walk
 
     def arrived(self, end: Node | Tensor, g: Any) -> None:
         """The total cotangent ``g`` of a leaf or of a node's output (a list for several outputs) is complete."""
@@ -178,41 +175,84 @@ class Recorder:
         if walk is None:
             return
         if isinstance(end, Tensor):
-            leaf = self.value_id(end)
+            leaf = self.trace(end)
             walk.arrived[leaf] = walk.gradients[leaf] = np.array(_data(g))
-        elif end in self._nodes:
-            outputs = self._applied[self._nodes[end]].outputs
-            for value, part in zip(outputs, g if isinstance(g, list) else [g], strict=True):
-                if part is not None:
-                    walk.arrived[value] = np.array(_data(part))
+            if leaf not in walk.before:
+                walk.before[leaf] = None if end.gradient is None else np.array(end.gradient.array)
+            return
+        call = getattr(end, "call", None)
+        if call is None:
+            return
+        for reference, part in zip(call.outputs, g if isinstance(g, list) else [g], strict=True):
+            trace = reference()
+            if part is not None and trace is not None:
+                walk.arrived[trace] = np.array(_data(part))
 
     def sent(self, node: Node, position: int, g: Any) -> None:
         """A node's rule gave the cotangent ``g`` for its input at ``position``."""
-        if self._walk is not None and node in self._nodes:
-            self._walk.sent.append(Sent(self._nodes[node], position, np.array(_data(g))))
+        call = getattr(node, "call", None)
+        if self._walk is not None and call is not None:
+            self._walk.sent.append((call, position, np.array(_data(g))))
 
-    def backward_ends(self) -> None:
-        """The backward call is done."""
+    def hooked(self, end: Node | Tensor, slots: list[int]) -> None:
+        """Hooks replaced the cotangents of a leaf, or of these outputs of a node."""
+        walk = self._walk
+        if walk is None:
+            return
+        if isinstance(end, Tensor):
+            walk.hooked.append(self.trace(end))
+            return
+        call = getattr(end, "call", None)
+        traces = [call.outputs[slot]() for slot in slots] if call is not None else []
+        walk.hooked += [t for t in traces if t is not None]
+
+    def backward_ends(self, targets: list[tuple[Tensor, Any]]) -> None:
+        """The backward call is done. ``targets``: what was differentiated by, with the gradients that came out."""
         walk, self._walk = self._walk, None
-        if walk is not None:
-            self._backwards.append(Backward(walk.output, walk.seed, tuple(walk.sent), walk.arrived, walk.gradients))
+        if walk is None:
+            return
+        for wrt, g in targets:
+            if g is not None:
+                walk.gradients[self.trace(wrt)] = np.array(_data(g))
+        self._last = walk
+        self.keep(walk)
 
-    def tape(self) -> Tape:
-        """All that was recorded so far, frozen."""
-        return Tape(tuple(Value(**v) for v in self._values), tuple(self._applied), tuple(self._backwards))
+    def results(self, results: list[tuple[Tensor, Tensor | None]]) -> None:
+        """The tensors that the walk just ended gave to the program: gradients that may be differentiated again."""
+        walk, self._last = self._last, None
+        if walk is not None and walk.create_graph:
+            for wrt, g in results:
+                if g is not None:
+                    self.trace(g).derivative = (walk, self.trace(wrt))
+
+    def backward_failed(self) -> None:
+        """The backward call raised: nothing of it is kept."""
+        self._walk = None
 
 
 def _data(g: Any) -> Any:
     return g.array if isinstance(g, Tensor) else g
 
 
+def _same_number(a: Any, b: Any) -> bool:
+    """Whether a fresh 0-d result is the same number as before: it became an array when somebody looked into it."""
+    return np.ndim(a) == 0 == np.ndim(b) and (bool(a == b) or bool(a != a and b != b))
+
+
 @contextmanager
-def record() -> Iterator[Recorder]:
+def record(locate: Callable[[], Place | None] | None = None) -> Iterator[Recorder]:
     """Record everything that tensors of this thread do inside the block. Floating-point warnings are silent inside."""
-    recorder = Recorder()
+    recorder = Recorder(locate)
+    with recording(recorder):
+        yield recorder
+
+
+@contextmanager
+def recording(recorder: Recorder) -> Iterator[None]:
+    """Go on with a recorder inside the block."""
     before, modes.state.recorder = modes.state.recorder, recorder
     try:
         with np.errstate(all="ignore"):
-            yield recorder
+            yield
     finally:
         modes.state.recorder = before

@@ -11,9 +11,11 @@ import numpy as np
 from explain.ops.base import axes
 from explain.tape import dtypes
 from explain.tape.dtypes import BY_NUMPY
+from explain.tape.modes import state
 from explain.tape.node import Node, Version
 
 if TYPE_CHECKING:
+    from explain.tape.trace import Trace
     from explain.tape.views import View
 
 GRAD_DTYPE = (
@@ -59,10 +61,10 @@ class Tensor:
     ``gradient``: the accumulated gradient of a leaf, for users ``grad``. ``node`` and ``slot``: the graph node it came
     from, and which of its outputs it is; node is None for leaves. ``memory``: the count of writes
     that it shares with everything in the same memory, None as long as there was no write and nothing is shared.
-    ``base``: for a view, of what and how.
+    ``base``: for a view, of what and how. ``trace``: what a recorder knows of it, unset unless one looked.
     """
 
-    __slots__ = ("__dict__", "__weakref__", "array", "base", "gradient", "memory", "node", "slot", "tracked")
+    __slots__ = ("__dict__", "__weakref__", "array", "base", "gradient", "memory", "node", "slot", "trace", "tracked")
 
     array: Any
     tracked: bool
@@ -71,6 +73,7 @@ class Tensor:
     slot: int
     memory: Version | None
     base: View | None
+    trace: Trace
     __array_priority__ = 1000  # numpy scalars and arrays on the left leave the operation to the tensor
 
     # what it is
@@ -270,6 +273,8 @@ class Tensor:
         alias(self)
         tensor = wrap(self.array)
         tensor.memory = self.version
+        if state.recorder is not None:
+            state.recorder.detached(tensor, self)
         return tensor
 
 

@@ -13,7 +13,7 @@ from explain.derivation.model import Run
 from explain.derivation.request import Request
 from explain.ops import REGISTRY, Op, Sample
 from explain.tape.apply import apply
-from explain.tape.record import record
+from explain.tape.record import freeze, record
 from explain.tape.tensor import leaf
 
 CASES = [
@@ -41,11 +41,12 @@ def test_page(op: Op, sample: Sample) -> None:
         out = out[0] if isinstance(out, tuple) else out
         v = leaf(np.random.default_rng(9).normal(size=out.array.shape)[()])
         out.backward(v)
-    tape = recorder.tape()
-    leaves = {recorder.value_id(t): t for t in ins if t.requires_grad}
+    frozen = freeze([recorder.trace(out)], recorder.walks)
+    tape = frozen.tape
+    leaves = {frozen.ids[recorder.trace(t)]: t for t in ins if t.requires_grad}
     request = Request(
         tape=tape,
-        output=recorder.value_id(out),
+        output=frozen.ids[recorder.trace(out)],
         wanted=tuple(leaves),
         mode="vjp",
         backward=tape.backwards[0],

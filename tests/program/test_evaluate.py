@@ -92,7 +92,7 @@ def test_wrt_chooses():
 def test_what_is_recorded():
     traced = run("sum((A@x - b)**2)", "A=[[1,2],[3,4]]", "x=[1,-1]", "b=[1,0]")
     traced.backward()
-    tape = traced.tape()
+    tape, _, _ = traced.frozen()
     assert [step.op.name for step in tape.applied] == ["matmul", "sub", "pow", "sum"]
     words = [step.place.text[step.place.start : step.place.end] for step in tape.applied]
     assert words == ["A@x", "A@x - b", "(A@x - b)**2", "sum((A@x - b)**2)"]
@@ -275,4 +275,4 @@ def test_deep_nesting_runs():
 def test_every_op_application_has_its_place():
     traced = run("sum(max(A.T[i], 0).values * 2 > x) + x[0]", "A=ones(2,3)", "i=[0,1]", "x=[1,1]")
     tree = {traced.expression.place(node) for node in ast.walk(traced.expression.tree) if isinstance(node, ast.expr)}
-    assert all(step.place in tree for step in traced.tape().applied)
+    assert all(step.place in tree for step in traced.frozen()[0].applied)
