@@ -24,6 +24,7 @@ from typing import Any
 import numpy as np
 
 from explain import tape
+from explain.tape.tensor import leaf
 
 BLOCK = 0.1  # seconds
 ROUNDS = 21
@@ -113,7 +114,7 @@ def main() -> None:
         torch.set_num_threads(1)
     print(f"{'':16}  {'time':>10}  {'/ numpy':>19}" + (f"  {'/ torch':>19}" if torch else ""))
     for name, program, bare, values in rows:
-        own = tape.Tensor(values, requires_grad=True)
+        own = leaf(values, requires_grad=True)
         program(own)
         assert own.grad is not None
         assert np.allclose(own.grad.array, bare(values), rtol=1e-4)

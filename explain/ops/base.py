@@ -98,7 +98,7 @@ class Op:
     compose: Callable[..., Any]
 
     def __init__(self) -> None:
-        self.tensor_names, self.variadic, self.option_defaults = _read_signature(self.forward)
+        self.tensor_names, self.variadic, self.option_defaults = read_signature(self.forward)
         self.saved_slots = tuple(frozenset(use.split()) for use in self.uses)
         self._kept: dict[tuple[bool, ...], tuple[tuple[bool, ...] | None, bool]] = {}
         self.reads_result = self.outputs == 1 and any("y" in names for names in self.saved_slots)
@@ -214,7 +214,8 @@ REQUIRED: Any = _Required()
 """Default of an option that a call must give."""
 
 
-def _read_signature(function: Callable[..., Any]) -> tuple[tuple[str, ...], bool, dict[str, Any]]:
+def read_signature(function: Callable[..., Any]) -> tuple[tuple[str, ...], bool, dict[str, Any]]:
+    """The names of the tensor inputs, whether there may be any number of them, and the options with their defaults."""
     if isinstance(function, np.ufunc):
         return ("a", "b", "c")[: function.nin] if function.nin > 1 else ("x",), False, {}
     tensors: list[str] = []

@@ -15,7 +15,7 @@ from explain.ops.registry import NUMERIC, REGISTRY
 from explain.tape import hooks as hooking
 from explain.tape.apply import TAPED, apply
 from explain.tape.inplace import write
-from explain.tape.modes import state
+from explain.tape.modes import enable_grad, state
 from explain.tape.node import FREED, Node
 from explain.tape.saved import cast, saved_values
 from explain.tape.tensor import Tensor, wrap
@@ -38,12 +38,11 @@ def backward(
     Raises torch's RuntimeErrors.
     """
     needed = None if wanted is None else _on_the_way(roots, wanted)
-    before = state.grad_enabled
-    state.grad_enabled = create_graph  # a gradient of a gradient needs the graph of the rules' own operations
-    try:
-        _walk(roots, retain_graph, create_graph, wanted, needed)
-    finally:
-        state.grad_enabled = before
+    if create_graph:
+        with enable_grad():  # a gradient of a gradient needs the graph of the rules' own operations
+            _walk(roots, retain_graph, True, wanted, needed)
+    else:
+        _walk(roots, retain_graph, False, wanted, needed)
 
 
 def _walk(

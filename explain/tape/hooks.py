@@ -11,6 +11,7 @@ from itertools import count
 from typing import Any
 from weakref import ref
 
+from explain.tape.modes import no_grad
 from explain.tape.node import Node
 from explain.tape.tensor import Tensor, wrap
 
@@ -135,6 +136,14 @@ def register_node_hook(node: Node, hook: Callable[..., Any]) -> RemovableHandle:
     return _added(hooks_of(node).after, hook)
 
 
+def asked(hook: Callable[..., Any], *given: Any, graph: bool) -> Any:
+    """Call a hook; what it computes is differentiable only under create_graph (``graph``)."""
+    if graph:
+        return hook(*given)
+    with no_grad():
+        return hook(*given)
+
+
 def called(hooks: dict[int, Hook], g: Any) -> tuple[Any, bool]:
     """The cotangent after the hooks, and whether one of them replaced it. Raises torch's errors for what is no gradient.
 
@@ -143,7 +152,7 @@ def called(hooks: dict[int, Hook], g: Any) -> tuple[Any, bool]:
     replaced = False
     for hook in list(hooks.values()):
         given = g if isinstance(g, Tensor) else wrap(g)
-        found = hook(given)
+        found = asked(hook, given, graph=given is g)
         if found is None:
             g = g if isinstance(g, Tensor) else given.array  # the hook may have written to it
             continue
@@ -169,7 +178,7 @@ def before_rule(hooks: Hooks, g: Any, several: bool) -> tuple[Any, list[int]]:
         if tensor is not None and parts[slot] is not None:
             keep_gradient(tensor, parts[slot])
     for hook in list(hooks.before.values()):
-        found = hook(tuple([_as_tensor(part) for part in parts]))
+        found = asked(hook, tuple([_as_tensor(part) for part in parts]), graph=any(isinstance(p, Tensor) for p in parts))
         if found is not None:
             parts = [_as_given(new, old) for new, old in zip(_listed(found), parts, strict=True)]
             replaced += range(len(parts))
@@ -181,7 +190,8 @@ def after_rule(hooks: Hooks, sent: Any, g: Any) -> Any:
     parts = [None if part is None or part is False else part for part in sent]
     for hook in list(hooks.after.values()):
         arrived = tuple([_as_tensor(part) for part in (g if isinstance(g, list) else [g])])
-        found = hook(tuple([_as_tensor(part) for part in parts]), arrived)
+        graph = any(isinstance(part, Tensor) for part in parts)
+        found = asked(hook, tuple([_as_tensor(part) for part in parts]), arrived, graph=graph)
         if found is not None:
             parts = [_as_given(new, old) for new, old in zip(_listed(found), parts, strict=True)]
     return parts
