@@ -50,6 +50,7 @@ class Node:
     ``shape``, ``dtype``: of the output; for an op with several ``outputs`` tuples of them.
     ``exact``: no input was promoted and cotangents come in the inputs' own shapes, so none needs to be summed or cast.
     ``hooks``: functions of the program's own that see what comes and goes, None if there are none.
+    ``face``: a weak reference to the object that the program sees, once it looked.
     ``rank``: falls with every new node, so a heap serves the latest first, as PyTorch does.
     """
 
@@ -69,45 +70,12 @@ class Node:
     outputs: int = 1
     exact: bool = True
     hooks: Any = None
+    face: Any = None
 
     def name(self) -> str:
         """Torch's name of this backward node."""
         shapes = tuple([meta and (meta[0] if isinstance(meta, tuple) else ()) for meta in self.metas])
         return self.op.grad_fn(shapes, self.options)
 
-    @property
-    def next_functions(self) -> tuple[tuple[Any, int], ...]:
-        """Per input (node, output index), (None, 0) where no gradient flows, as in torch."""
-        slots = self.slots or (0,) * len(self.parents)
-        return tuple(
-            (p if p is None or isinstance(p, Node) else AccumulateGrad(p), k if p is not None else 0)
-            for p, k in zip(self.parents, slots, strict=True)
-        )
-
     def __repr__(self) -> str:
         return f"<{self.name().rpartition('::')[2]} object at {id(self):#x}>"
-
-
-class AccumulateGrad:
-    """What ``next_functions`` shows where the graph ends: the leaf ``variable`` collects its gradient there."""
-
-    def __init__(self, variable: Tensor) -> None:
-        self.variable = variable
-
-    def name(self) -> str:
-        """Torch's name of it."""
-        return "torch::autograd::AccumulateGrad"
-
-    @property
-    def next_functions(self) -> tuple[Any, ...]:
-        """Nothing lies behind a leaf."""
-        return ()
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, AccumulateGrad) and self.variable is other.variable
-
-    def __hash__(self) -> int:
-        return id(self.variable)
-
-    def __repr__(self) -> str:
-        return f"<AccumulateGrad object at {id(self.variable):#x}>"

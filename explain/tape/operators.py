@@ -14,7 +14,6 @@ from explain.tape.apply import apply, apply_one, apply_pair, call, operands
 from explain.tape.autograd import backward
 from explain.tape.dtypes import as_numpy
 from explain.tape.inplace import in_place, set_item
-from explain.tape.node import Node
 from explain.tape.tensor import Tensor, leaf
 
 _BINARY = {"+": "add", "-": "sub", "*": "mul", "/": "truediv", "**": "pow", "@": "matmul", "&": "and"}
@@ -54,8 +53,6 @@ def equip() -> None:
     _put("register_post_accumulate_grad_hook", hooks.register_post_accumulate_grad_hook)
     _put("retain_grad", hooks.retain_grad)
     setattr(Tensor, "retains_grad", property(hooks.retains_grad))  # noqa: B010
-    Node.register_hook = hooks.register_node_hook  # type: ignore[attr-defined]
-    Node.register_prehook = hooks.register_node_prehook  # type: ignore[attr-defined]
     _put("__pos__", lambda self: self)  # the very same object, as in torch
 
 

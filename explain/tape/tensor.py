@@ -43,6 +43,14 @@ def _read_only(name: str, read: Callable[[Any], Any], doc: str) -> property:
     return property(read, write, doc=doc)
 
 
+def _face_of_node(tensor: Tensor) -> Any:
+    if tensor.node is None:
+        return None
+    from explain.tape.grad_fn import face  # only whoever asks pays for it
+
+    return face(tensor.node)
+
+
 class Size(tuple[int, ...]):
     """A shape that prints as torch's."""
 
@@ -82,7 +90,7 @@ class Tensor:
     is_leaf = _read_only(
         "is_leaf", lambda self: self.node is None, "Made by the user (or detached), not computed on the graph."
     )
-    grad_fn = _read_only("grad_fn", lambda self: self.node, "The backward node, None for leaves.")
+    grad_fn = _read_only("grad_fn", _face_of_node, "The backward node, None for leaves.")
 
     @property
     def ndim(self) -> int:
