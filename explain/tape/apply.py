@@ -12,7 +12,7 @@ from explain.ops.base import NO_OPTIONS, NoMatch, Op
 from explain.ops.registry import COMPOSITES, METHODS, REGISTRY, resolve
 from explain.tape.dtypes import FLOAT32, FLOAT64
 from explain.tape.modes import state
-from explain.tape.node import Node, Version, next_rank
+from explain.tape.node import InferenceVersion, Node, Version, next_rank
 from explain.tape.promotion import constant, promoted
 from explain.tape.tensor import Tensor, alias, wrap
 from explain.tape.views import mark_view
@@ -21,7 +21,7 @@ from explain.tape.views import mark_view
 TENSORS: Any = (((), None), ((), None))  # metas of two operands whose shapes no rule asks for
 TENSOR_NUMBER: Any = (((), None), None)
 ONE, BOTH, LEFT, RIGHT = (True,), (True, True), (True, False), (False, True)
-_new_node, _new_tensor = Node.__new__, Tensor.__new__
+_new_node = _new_tensor = object.__new__
 
 
 def apply(op: Op, ins: tuple[Any, ...], options: dict[str, Any] = NO_OPTIONS) -> Any:
@@ -43,7 +43,7 @@ def apply(op: Op, ins: tuple[Any, ...], options: dict[str, Any] = NO_OPTIONS) ->
     if y is arrays[0] and not op.views:
         y = y.copy()  # fresh values are nobody else's
     node = None
-    memory = Version() if op.reads_result else None
+    memory = InferenceVersion() if state.inference else Version() if op.reads_result else None
     if (state.grad_enabled and op.differentiable) and (
         ins[0].tracked if len(ins) == 1 else any(isinstance(t, Tensor) and t.tracked for t in ins)
     ):
@@ -62,7 +62,7 @@ def apply(op: Op, ins: tuple[Any, ...], options: dict[str, Any] = NO_OPTIONS) ->
 
 
 def _output(data: Any, node: Node | None, slot: int, memory: Version | None) -> Tensor:
-    out = Tensor.__new__(Tensor)
+    out = _new_tensor(Tensor)
     out.array = data
     out.gradient = out.base = None
     out.node = node
@@ -100,7 +100,7 @@ def _node(op: Op, ins: tuple[Any, ...], arrays: list[Any], options: dict[str, An
         node.saved = tuple(
             [(t if isinstance(t, Tensor) else a) if kept else None for t, a, kept in zip(ins, arrays, keep, strict=True)]
         )
-        node.versions = tuple([t._version if isinstance(t, Tensor) else 0 for t in ins])
+        node.versions = tuple([version_of(t) if isinstance(t, Tensor) else 0 for t in ins])
     if op.outputs == 1:
         node.shape, node.dtype = shape, dtype = y.shape, y.dtype
     else:
@@ -114,6 +114,11 @@ def _node(op: Op, ins: tuple[Any, ...], arrays: list[Any], options: dict[str, An
         )
     node.exact = exact
     return node
+
+
+def version_of(tensor: Tensor) -> int:
+    """How often the tensor's memory was written, for who saves it. Raises torch's RuntimeError in inference mode."""
+    return 0 if tensor.memory is None else tensor.memory.count
 
 
 def apply_pair(op: Op, a: Tensor, b: Any) -> Tensor:
@@ -173,7 +178,7 @@ def apply_pair(op: Op, a: Tensor, b: Any) -> Tensor:
     if keep is not None:
         node.saved = (a if keep[0] else None, (right if number else b) if keep[1] else None)
         if a.memory is not None or (not number and b.memory is not None):
-            node.versions = (a._version, 0 if number else b._version)
+            node.versions = (version_of(a), 0 if number else version_of(b))
     if a.slot or (not number and b.slot):
         node.slots = (a.slot, 0 if number else b.slot)
     return out
@@ -210,7 +215,7 @@ def apply_one(op: Op, x: Tensor) -> Any:
     if keep is not None:
         node.saved = (x,)
         if x.memory is not None:
-            node.versions = (x._version,)
+            node.versions = (version_of(x),)
     return out
 
 

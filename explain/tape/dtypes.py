@@ -25,6 +25,21 @@ class DType:
         """Only these can require gradients."""
         return self.kind == FLOATING
 
+    @property
+    def is_complex(self) -> bool:
+        """There are no complex numbers here."""
+        return False
+
+    @property
+    def is_signed(self) -> bool:
+        """Whether there are negative numbers in it."""
+        return self.name not in ("bool", "uint8")
+
+    @property
+    def itemsize(self) -> int:
+        """Bytes per entry."""
+        return self.numpy.itemsize
+
     def __repr__(self) -> str:
         return f"torch.{self.name}"
 

@@ -25,6 +25,10 @@ NO_GRAD_VIEW = (
     "both inside the no_grad block (if you don't want the inplace to be tracked) or both outside (if you want the inplace "
     "to be tracked)."
 )
+INFERENCE = (
+    "Inplace update to inference tensor outside InferenceMode is not allowed.You can make a clone to get a normal tensor "
+    "before doing inplace update.See https://github.com/pytorch/rfcs/pull/17 for more details."
+)
 OVERLAP = (
     "unsupported operation: more than one element of the written-to tensor refers to a single memory location. Please "
     "clone() the tensor before performing the operation."
@@ -39,7 +43,13 @@ def write(tensor: Tensor, values: Any) -> None:
         tensor.array[...] = values
     else:
         tensor.array = tensor.array.dtype.type(values)
-    tensor.version.count += 1
+    count_write(tensor)
+
+
+def count_write(tensor: Tensor) -> None:
+    """The memory was written once more; in inference mode nobody counts."""
+    if not tensor.is_inference():
+        tensor.version.count += 1
 
 
 def in_place(tensor: Tensor, op: Op, others: tuple[Any, ...], options: dict[str, Any] = NO_OPTIONS) -> Tensor:
@@ -125,6 +135,8 @@ def _type_name(value: Any) -> str:
 
 def refuse(tensor: Tensor, others: tuple[Any, ...], part: Any = None) -> None:
     """Raise torch's error if ``tensor`` (or only ``part`` of its memory) must not be written to now."""
+    if tensor.is_inference() and not state.inference:
+        raise RuntimeError(INFERENCE)
     base = tensor.base
     root = tensor if base is None else base.root
     tracked = root.tracked or tensor.tracked or any(isinstance(t, Tensor) and t.tracked for t in others)
@@ -183,7 +195,7 @@ def _rewrite_part(tensor: Tensor, positions: np.ndarray, value: Tensor, indexed:
         root.array[np.unravel_index(positions, root.array.shape)] = value.array
     elif positions.size:
         root.array[...] = value.array.reshape(())
-    root.version.count += 1
+    count_write(root)
     _look_again(root)
 
 

@@ -15,10 +15,12 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 class _State(threading.local):
     """``plain``: gradients are recorded and nobody watches, so operations may take the short way. ``anomaly``: a nan in
-    backward is an error, as in torch's anomaly mode."""
+    backward is an error, as in torch's anomaly mode. ``inference``: tensors that are made now can never take part in
+    backward."""
 
     plain = True
     anomaly = False
+    inference = False
     _grad_enabled = True
     _recorder: Recorder | None = None
 
@@ -104,6 +106,45 @@ class set_grad_enabled(_GradMode):
         return super().__call__(function)
 
 
+class inference_mode(_Bare):
+    """``no_grad``, and what is made inside can never take part in backward, like ``torch.inference_mode``."""
+
+    def __new__(cls, mode: Any = True) -> Any:
+        made = super().__new__(cls)
+        if callable(mode):
+            return made(mode)
+        made.enabled = not mode and state.grad_enabled
+        made.inside = bool(mode)
+        return made
+
+    inside = True
+    enabled = False
+
+    def __enter__(self) -> None:
+        super().__enter__()
+        self._outside = state.inference
+        state.inference = self.inside
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        super().__exit__(kind, error, tb)
+        state.inference = self._outside
+
+    def __call__(self, function: F) -> F:
+        import functools
+
+        @functools.wraps(function)
+        def wrapped(*args: Any, **kwargs: Any) -> Any:
+            with inference_mode(self.inside):
+                return function(*args, **kwargs)
+
+        return wrapped  # type: ignore[return-value]
+
+
 def is_grad_enabled() -> bool:
     """Whether operations on tensors that require gradients build a graph in this thread."""
     return state.grad_enabled
+
+
+def is_inference_mode_enabled() -> bool:
+    """Whether tensors made now can never take part in backward."""
+    return state.inference

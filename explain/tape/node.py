@@ -7,12 +7,18 @@ from __future__ import annotations
 
 from itertools import count
 from typing import TYPE_CHECKING, Any
+from weakref import WeakSet
 
 from explain.ops.base import NO_OPTIONS, Op
 
 if TYPE_CHECKING:
     from explain.tape.tensor import Tensor
 
+SAVED_INFERENCE = (
+    "Inference tensors cannot be saved for backward. Please do not use Tensors created in inference mode in computation "
+    "tracked by autograd. To work around this, you can make a clone to get a normal tensor and use it in autograd, or use "
+    "`torch.no_grad()` instead of `torch.inference_mode()`."
+)
 next_rank = count(-1, -1).__next__
 
 
@@ -28,14 +34,38 @@ class Version:
 
     ``views``: weak references to the views that in-place writes must keep up to date, None while there are none; dead ones
     are thrown out when there are more than ``limit``. ``recorded``: weak references to a recorder's traces of this memory.
-    ``shared_with``: the count of the tensor whose memory this is too, but uncounted (``.data``).
+    ``kin``: the counts of other tensors in the same memory that count for themselves (``.data``). ``foreign``: an array that
+    is no tensor lies in this memory too, and writes to it are seen by nobody.
     """
 
     count = 0
     views: list[Any] | None = None
     limit = 16
     recorded: list[Any] | None = None
-    shared_with: Version | None = None
+    kin: WeakSet[Version] | None = None
+    foreign = False
+
+    def relative(self) -> Version:
+        """A count for a tensor in the same memory that counts for itself."""
+        if self.kin is None:
+            self.kin = WeakSet((self,))
+        other = Version()
+        other.kin = self.kin
+        self.kin.add(other)
+        return other
+
+
+class InferenceVersion(Version):
+    """The memory of a tensor made in inference mode: nobody counts there, so nothing of it can be saved for backward."""
+
+    @property
+    def count(self) -> int:
+        """Asked for only by who wants to save the tensor. Raises torch's RuntimeError."""
+        raise RuntimeError(SAVED_INFERENCE)
+
+    @count.setter
+    def count(self, value: int) -> None:
+        raise RuntimeError(SAVED_INFERENCE)
 
 
 class Node:

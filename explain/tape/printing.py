@@ -9,14 +9,43 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-LINE = 80
-FULL = 1000
-EDGE = 3
+
+@dataclass
+class Options:
+    """Torch's print options. ``edge``: how many entries of a long dimension are shown at either end, ``full``: how many
+    entries are printed all, ``scientific``: None where the numbers decide."""
+
+    precision: int = 4
+    full: float = 1000
+    edge: int = 3
+    line: int = 80
+    scientific: bool | None = None
+
+
+PROFILES = {"default": Options(), "short": Options(precision=2, edge=2), "full": Options(full=math.inf)}
+options = Options()
+
+
+def set_printoptions(
+    precision: int | None = None,
+    threshold: float | None = None,
+    edgeitems: int | None = None,
+    linewidth: int | None = None,
+    profile: str | None = None,
+    sci_mode: bool | None = None,
+) -> None:
+    """Change how tensors are printed from now on, as ``torch.set_printoptions``."""
+    global options
+    if profile is not None:
+        options = replace(PROFILES[profile])
+    given: dict[str, Any] = {"precision": precision, "full": threshold, "edge": edgeitems, "line": linewidth}
+    options = replace(options, **{key: value for key, value in given.items() if value is not None}, scientific=sci_mode)
+
 
 # What a reader of the numbers guesses without being told: the default dtypes and those that show themselves.
 _EVIDENT = {"float32", "complex64", "int64", "bool"}
@@ -46,7 +75,7 @@ def tensor_repr(
     # PyTorch counts ", " behind the entries twice, but not behind a suffix that opened a line.
     column = len(text) - (text.rfind("\n") + 1) + 2
     for suffix in suffixes:
-        if column + len(suffix) + 2 > LINE:
+        if column + len(suffix) + 2 > options.line:
             text += f",\n{' ' * indent}{suffix}"
             column = indent + len(suffix)
         else:
@@ -84,10 +113,11 @@ class _Style:
 
 def _shown(array: np.ndarray) -> tuple[np.ndarray, tuple[bool, ...]]:
     """The part of ``array`` that is printed, in its rank and dtype, and for every dimension whether it was cut."""
-    cut = tuple(array.size > FULL and length > 2 * EDGE for length in array.shape)
+    edge = options.edge
+    cut = tuple(array.size > options.full and length > 2 * edge for length in array.shape)
     for axis, inner in enumerate(cut):
         if inner:
-            array = np.delete(array, slice(EDGE, -EDGE), axis)
+            array = np.delete(array, slice(edge, -edge), axis)
     return array, cut
 
 
@@ -117,12 +147,15 @@ def _float_style(numbers: list[float]) -> _Style:
     """The style of an array whose nonzero finite elements, widened to float64, are ``numbers``."""
     whole = all(number.is_integer() for number in numbers)
     smallest, largest = min(map(abs, numbers), default=1.0), max(map(abs, numbers), default=1.0)
-    if largest / smallest > 1000 or largest > 1e8 or smallest < 1e-4:
-        form, point = ".4e", ""
+    scientific = options.scientific
+    if scientific is None:
+        scientific = largest / smallest > 1000 or largest > 1e8 or smallest < 1e-4
+    if scientific:
+        form, point = f".{options.precision}e", ""
     elif whole:
         form, point = ".0f", "."
     else:
-        form, point = ".4f", ""
+        form, point = f".{options.precision}f", ""
 
     def text(number: float) -> str:
         return f"{number:{form}}" + (point if math.isfinite(number) else "")
@@ -142,10 +175,10 @@ def _layout(shown: np.ndarray, cut: tuple[bool, ...], indent: int, style: _Style
         items = [_layout(block, cut[1:], indent + 1, style) for block in shown]
         dots = "..."
     if cut[0]:
-        items.insert(EDGE, dots)
+        items.insert(options.edge, dots)
     margin = " " * (indent + 1)
     if shown.ndim > 1:
         return "[" + ("," + "\n" * (shown.ndim - 1) + margin).join(items) + "]"
-    count = max(1, (LINE - indent) // (style.width + 2))
+    count = max(1, (options.line - indent) // (style.width + 2))
     rows = [", ".join(items[start : start + count]) for start in range(0, len(items), count)]
     return "[" + f",\n{margin}".join(rows) + "]"

@@ -35,7 +35,7 @@ class Recorder:
         self.keep: Callable[[Walk], None] = self.walks.append
         self._walk: Walk | None = None
         self._last: Walk | None = None
-        self._silent = 0
+        self._silent = self._uncut = 0
         self._next = count().__next__
 
     # traces
@@ -61,7 +61,7 @@ class Recorder:
         trace = self.trace(tensor)
         if name not in trace.names:
             trace.names.append(name)
-        if not trace.requires_grad and trace.source is not None:
+        if not trace.requires_grad and trace.source is not None and not self._uncut:
             trace.source = None  # a constant under a name of its own: nobody asks how it was computed
 
     def _made(self, thing: Any) -> Trace:
@@ -79,7 +79,8 @@ class Recorder:
         return trace
 
     def _entered(self, tensor: Tensor) -> Trace:
-        trace = self._made(tensor.array)
+        foreign = tensor.memory is not None and tensor.memory.foreign
+        trace = self._made(np.array(tensor.array)[()] if foreign else tensor.array)
         trace.place = self.locate()
         trace.requires_grad = tensor.tracked
         trace.is_leaf = tensor.node is None
@@ -94,14 +95,18 @@ class Recorder:
     def before_write(self, tensor: Tensor) -> None:
         """The memory of ``tensor`` is about to be overwritten: what was recorded from it is kept as copies."""
         version = tensor.version
-        for seen in (version, version.shared_with):
-            if seen is None or seen.recorded is None:
+        for seen in version.kin or (version,):
+            if seen.recorded is None:
                 continue
             for reference in seen.recorded:
                 trace = reference()
                 if trace is not None:
                     trace.array = np.array(trace.array)[()]
             seen.recorded = None
+
+    def same(self, tensor: Tensor, source: Tensor) -> None:
+        """``tensor`` is what the program knows as ``source``: it goes by its names."""
+        self.trace(tensor).names = list(self.trace(source).names)
 
     def replaced(self, tensor: Tensor, result: Tensor) -> None:
         """``tensor`` was written in place and now stands for ``result``, which was recorded; it keeps its names."""
@@ -137,7 +142,7 @@ class Recorder:
         call.walk = self._walk
         traces = [self._entered(t) for t in outs]
         # without a gradient although an input has one: no_grad, and what came before is of no consequence
-        cut = op.differentiable and node is None and any(t.requires_grad for t in call.inputs)
+        cut = op.differentiable and node is None and any(t.requires_grad for t in call.inputs) and not self._uncut
         for slot, trace in enumerate(traces):
             trace.place = call.place
             trace.source = None if cut else call
@@ -157,6 +162,15 @@ class Recorder:
             yield
         finally:
             self._silent -= 1
+
+    @contextmanager
+    def uncut(self) -> Iterator[None]:
+        """Inside the block history is kept although no gradients are recorded: the forward of a custom Function."""
+        self._uncut += 1
+        try:
+            yield
+        finally:
+            self._uncut -= 1
 
     def backward_begins(
         self, kind: str, roots: list[tuple[Tensor, Any]], wanted: list[Tensor] | None, create_graph: bool
@@ -224,6 +238,27 @@ class Recorder:
             for wrt, g in results:
                 if g is not None:
                     self.trace(g).derivative = (walk, self.trace(wrt))
+
+    def reported(
+        self,
+        kind: str,
+        output: Tensor,
+        by: list[Tensor],
+        rows: list[Tensor] | None,
+        tangents: Any = None,
+        product: Any = None,
+    ) -> None:
+        """A Jacobian (or Hessian, or a product J u) of ``output`` was computed: ``rows`` per tensor in ``by``."""
+        if self._silent:
+            return
+        wanted = [self.trace(t) for t in by]
+        walk = Walk(kind, [(self.trace(output), None)], wanted, self.locate())
+        if rows is not None:
+            walk.rows = {t: np.array(r.array) for t, r in zip(wanted, rows, strict=True)}
+        if tangents is not None and product is not None:
+            walk.tangents = [np.array(t.array) for t in tangents]
+            walk.product = np.array(product.array)
+        self.keep(walk)
 
     def backward_failed(self) -> None:
         """The backward call raised: nothing of it is kept."""

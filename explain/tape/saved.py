@@ -39,7 +39,7 @@ def saved_values(node: Node, as_tensors: bool) -> tuple[list[Any], Any]:
         elif isinstance(value, Tensor):
             memory = value.memory
             if memory is not None and memory.count != node.versions[k]:
-                raise _modified(value.array, memory.count, node.versions[k], value.node)
+                raise modified(value.array, memory.count, node.versions[k], value.node)
             found = value if as_tensors else value.array
             if not node.exact and unread and op.promotion != "keep" and value.array.dtype.kind != "b":
                 found = cast(TAPED if as_tensors else NUMERIC, found, node.dtype)
@@ -51,14 +51,15 @@ def saved_values(node: Node, as_tensors: bool) -> tuple[list[Any], Any]:
     values, memory, then = node.result
     if node.outputs == 1:
         if memory.count != then:
-            raise _modified(values, memory.count, then, node)
+            raise modified(values, memory.count, then, node)
         return ins, wrap(values, node) if as_tensors else values
     if as_tensors:
         return ins, tuple([wrap(v, node if v.dtype.kind == "f" else None, k) for k, v in enumerate(values)])
     return ins, values
 
 
-def _modified(values: Any, now: int, then: int, producer: Node | None) -> RuntimeError:
+def modified(values: Any, now: int, then: int, producer: Node | None) -> RuntimeError:
+    """Torch's error for a saved value that was written to since."""
     dtype = BY_NUMPY[values.dtype]
     kind = "CPUBoolType" if dtype.name == "bool" else f"torch.{dtype.legacy}Tensor"
     made = f", which is output 0 of {producer.name().rstrip('0123456789').removesuffix('Backward')}," if producer else ""

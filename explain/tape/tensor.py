@@ -12,7 +12,7 @@ from explain.ops.base import axes
 from explain.tape import dtypes
 from explain.tape.dtypes import BY_NUMPY
 from explain.tape.modes import state
-from explain.tape.node import Node, Version
+from explain.tape.node import InferenceVersion, Node, Version
 
 if TYPE_CHECKING:
     from explain.tape.trace import Trace
@@ -24,9 +24,16 @@ GRAD_DTYPE = (
     "None to allow any dtype. Set grad_dtype with caution. Diverging the dtypes of a tensor and its gradient may break "
     "downstream systems that assume they match."
 )
+_new = object.__new__
 NOT_A_LEAF = (
     "you can only change requires_grad flags of leaf variables. If you want to use a computed variable in a subgraph that "
     "doesn't require differentiation use var_no_grad = var.detach()."
+)
+DETACH_VIEW = (
+    "Can't detach views in-place. Use detach() instead. If you are using DistributedDataParallel (DDP) for training, and "
+    "gradient_as_bucket_view is set as True, gradients are views of DDP buckets, and hence detach_() cannot be called on "
+    "these gradients. To fix this error, please refer to the Optimizer.zero_grad() function in torch/optim/optimizer.py as "
+    "the solution."
 )
 NO_GRAD_HERE = (
     "The .grad attribute of a Tensor that is not a leaf Tensor is being accessed. Its .grad attribute won't be populated "
@@ -56,6 +63,19 @@ class Size(tuple[int, ...]):
 
     def __repr__(self) -> str:
         return f"torch.Size({list(self)})"
+
+    def __add__(self, other: Any) -> Any:
+        return Size(tuple.__add__(self, tuple(other)))
+
+    def __radd__(self, other: Any) -> Any:
+        return Size(tuple(other) + tuple(self))
+
+    def __mul__(self, times: Any) -> Any:
+        return Size(tuple.__mul__(self, times))
+
+    def __getitem__(self, index: Any) -> Any:
+        found = tuple.__getitem__(self, index)
+        return Size(found) if isinstance(index, slice) else found
 
     def numel(self) -> int:
         """The number of entries."""
@@ -111,7 +131,13 @@ class Tensor:
 
     @property
     def _version(self) -> int:
+        if self.is_inference():
+            raise RuntimeError("Inference tensors do not track version counter.")
         return 0 if self.memory is None else self.memory.count
+
+    def is_inference(self) -> bool:
+        """Made in inference mode: it can never take part in backward."""
+        return self.memory.__class__ is InferenceVersion
 
     @property
     def _base(self) -> Tensor | None:
@@ -145,11 +171,13 @@ class Tensor:
         """The entries as nested lists."""
         return self.array.tolist()
 
-    def numpy(self) -> np.ndarray:
-        """The entries as an array that shares memory. Raises torch's RuntimeError if a gradient is required."""
-        if self.tracked:
+    def numpy(self, *, force: bool = False) -> np.ndarray:
+        """The entries as an array that shares memory. Raises torch's RuntimeError if a gradient is required, unless
+        ``force``."""
+        if self.tracked and not force:
             raise RuntimeError("Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy() instead.")
         alias(self)
+        self.version.foreign = True
         return self.array
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
@@ -245,6 +273,8 @@ class Tensor:
         """Ask for gradients of a leaf, or no longer. Raises torch's RuntimeErrors for integers and for results."""
         if requires_grad and self.array.dtype.kind != "f":
             raise RuntimeError("only Tensors of floating point dtype can require gradients")
+        if requires_grad and self.is_inference() and not state.inference:
+            raise RuntimeError("Setting requires_grad=True on inference tensor outside InferenceMode is not allowed.")
         self.requires_grad = requires_grad
         return self
 
@@ -285,6 +315,35 @@ class Tensor:
             state.recorder.detached(tensor, self)
         return tensor
 
+    def detach_(self) -> Tensor:
+        """Cut the tensor itself off its history. Raises torch's RuntimeError for views."""
+        if self.base is not None:
+            raise RuntimeError(DETACH_VIEW)
+        self.node, self.slot, self.tracked = None, 0, False
+        if state.recorder is not None:
+            state.recorder.detached(self, self)
+        return self
+
+    @property
+    def data(self) -> Tensor:
+        """The same values without a graph; unlike with ``detach`` writes to it are not counted, so backward does not notice
+        them. Setting puts other values in this tensor's place."""
+        alias(self)
+        tensor = wrap(self.array)
+        tensor.memory = self.version.relative()
+        if state.recorder is not None:
+            state.recorder.detached(tensor, self)
+        return tensor
+
+    @data.setter
+    def data(self, value: Any) -> None:
+        if not isinstance(value, Tensor):
+            raise TypeError(f"Variable data has to be a tensor, but got {type(value).__name__}")
+        alias(value)
+        self.array = value.array
+        if value.memory is not None or self.memory is not None:
+            self.memory = value.version.relative()
+
 
 def leaf(array: Any, requires_grad: bool = False, kind: type[Tensor] | None = None) -> Tensor:
     """A tensor of the program's own around an array or numpy scalar; ``kind``: a subclass of Tensor.
@@ -295,13 +354,15 @@ def leaf(array: Any, requires_grad: bool = False, kind: type[Tensor] | None = No
     tensor = wrap(array)
     if kind is not None:
         tensor.__class__ = kind
+    if state.inference:
+        tensor.memory = InferenceVersion()
     tensor.tracked = requires_grad
     return tensor
 
 
 def wrap(data: Any, node: Node | None = None, slot: int = 0) -> Tensor:
     """A tensor around fresh values; with a node it is that node's output and requires a gradient."""
-    out = Tensor.__new__(Tensor)
+    out = _new(Tensor)
     out.array = data
     out.gradient = None
     out.slot = slot

@@ -71,7 +71,8 @@ class Walk:
     ``roots``: where it started, with the seeds. ``wanted``: the traces whose gradients were asked for, None for all leaves.
     ``kind``: backward or grad. ``before``: what ``.grad`` of the leaves held. ``sent``: (call, input, cotangent) in the
     order walked. ``arrived``: the total at each trace. ``gradients``: the own contribution per leaf or wanted trace.
-    ``hooked``: traces whose cotangent a hook replaced.
+    ``hooked``: traces whose cotangent a hook replaced. Of a Jacobian or Hessian there are the ``rows`` instead, per wanted
+    trace, of a product J u its ``tangents`` and the ``product``.
     """
 
     kind: str
@@ -85,6 +86,9 @@ class Walk:
     arrived: dict[Trace, Any] = field(default_factory=dict)
     gradients: dict[Trace, Any] = field(default_factory=dict)
     hooked: list[Trace] = field(default_factory=list)
+    rows: dict[Trace, Any] = field(default_factory=dict)
+    tangents: list[Any] | None = None
+    product: Any = None
 
 
 # frozen

@@ -10,7 +10,7 @@ import numpy as np
 
 from explain.tape import creation, dtypes
 from explain.tape.dtypes import BY_NUMPY, INT64, DType
-from explain.tape.tensor import Tensor, alias, leaf
+from explain.tape.tensor import Tensor, leaf
 
 
 def set_default_dtype(dtype: DType) -> None:
@@ -252,7 +252,6 @@ def legacy(kind: np.dtype) -> Callable[..., Tensor]:
     def make(*given: Any) -> Tensor:
         if len(given) == 1 and not isinstance(given[0], int):
             if isinstance(given[0], Tensor):
-                alias(given[0])
                 return given[0].detach()
             if isinstance(given[0], float):
                 raise TypeError("new(): data must be a sequence (got float)")
@@ -260,3 +259,24 @@ def legacy(kind: np.dtype) -> Callable[..., Tensor]:
         return finished(np.zeros(sizes(given, "new"), kind), False) if given else leaf(np.zeros(0, kind))
 
     return make
+
+
+class _LegacyType(type):
+    """``isinstance(t, torch.FloatTensor)`` asks for the dtype."""
+
+    def __instancecheck__(cls, thing: Any) -> bool:
+        return isinstance(thing, Tensor) and thing.dtype is cls.dtype  # type: ignore[attr-defined]
+
+
+def legacy_types() -> dict[str, type]:
+    """``FloatTensor``, ``LongTensor`` … by name."""
+    made: dict[str, type] = {}
+    for kind in BY_NUMPY.values():
+        name = f"{kind.legacy}Tensor"
+        make = legacy(kind.numpy)
+
+        def new(cls: type, *given: Any, make: Callable[..., Tensor] = make) -> Tensor:
+            return make(*given)
+
+        made[name] = _LegacyType(name, (), {"__new__": new, "dtype": kind, "__module__": "torch"})
+    return made

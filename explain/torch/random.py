@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -195,7 +196,7 @@ def exponential_(self: Tensor, lambd: float = 1.0, *, generator: Generator | Non
     return (-np.log1p(-u) / lambd).astype(self.array.dtype)
 
 
-FILLERS = {
+FILLERS: dict[str, Callable[..., Any]] = {
     "uniform_": uniform_, "normal_": normal_, "random_": random_, "bernoulli_": bernoulli_, "exponential_": exponential_,
 }  # fmt: skip
 """In-place methods of tensors: each gives the new entries."""
