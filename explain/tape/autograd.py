@@ -13,10 +13,17 @@ from explain.tape.apply import apply
 from explain.tape.hooks import keep_gradient
 from explain.tape.modes import state
 from explain.tape.tensor import Tensor, wrap
+from explain.tape.warn import once
 
 UNUSED = (
     "The differentiated Tensor at index {} appears to not have been used in the graph. Set allow_unused=True if this is the "
     "desired behavior."
+)
+CYCLE = (
+    "Using backward() with create_graph=True will create a reference cycle between the parameter and its gradient which can "
+    "cause a memory leak. We recommend using autograd.grad when creating the graph to avoid this. If you have to use this "
+    "function, make sure to reset the .grad fields of your parameters to None after use to break the cycle and avoid the "
+    "leak."
 )
 ONES = {np.float32: np.float32(1), np.float64: np.float64(1)}
 
@@ -30,12 +37,10 @@ def backward(
 ) -> None:
     """Accumulate d tensor / d leaf, times ``gradient``, in every leaf's ``.grad``; with ``inputs`` in those only, which may
     be computed tensors. Raises torch's RuntimeErrors."""
-    if gradient is None and inputs is None and tensor.tracked and tensor.array.__class__ in ONES and state.plain:
-        # the usual end of a program: a fresh scalar
+    usual = gradient is None and inputs is None and not create_graph and state.plain
+    if usual and tensor.tracked and tensor.array.__class__ in ONES:  # the end of most programs: a fresh scalar
         seed = ONES[tensor.array.__class__]
-        engine.backward(
-            [(tensor, seed)], retain_graph=create_graph if retain_graph is None else retain_graph, create_graph=create_graph
-        )
+        engine.backward([(tensor, seed)], retain_graph=bool(retain_graph))
         return
     backward_of([tensor], None if gradient is None else _tensors(gradient), retain_graph, create_graph, inputs)
 
@@ -48,6 +53,8 @@ def backward_of(
     inputs: Tensor | Sequence[Tensor] | None = None,
 ) -> None:
     """``torch.autograd.backward``: from several tensors at once. Raises torch's RuntimeErrors."""
+    if create_graph:
+        once(CYCLE)
     if inputs is not None and not isinstance(inputs, Tensor) and not len(inputs):
         raise RuntimeError("`inputs` argument to `backward()` cannot be empty.")
     ends = _tensors(tensors)

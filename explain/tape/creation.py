@@ -10,7 +10,12 @@ import numpy as np
 from explain.tape import dtypes
 from explain.tape.dtypes import BY_NUMPY, INT64
 from explain.tape.tensor import Tensor, leaf
+from explain.tape.warn import warn
 
+COPY = (
+    "To copy construct from a tensor, it is recommended to use sourceTensor.detach().clone() or "
+    "sourceTensor.detach().clone().requires_grad_(True), rather than torch.tensor(sourceTensor)."
+)
 _BOOL = np.dtype(np.bool_)
 
 
@@ -23,6 +28,7 @@ def tensor(data: Any, dtype: Any = None, requires_grad: bool = False) -> Tensor:
     """
     wanted = None if dtype is None else dtypes.as_numpy(dtype)
     if isinstance(data, Tensor):
+        warn(COPY)
         array = np.array(data.array)
     elif isinstance(data, np.ndarray | np.generic):
         array = np.array(data)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +12,7 @@ from explain.tape import dtypes
 from explain.tape.dtypes import BY_NUMPY
 from explain.tape.modes import state
 from explain.tape.node import InferenceVersion, Node, Version
+from explain.tape.warn import once, warn
 
 if TYPE_CHECKING:
     from explain.tape.trace import Trace
@@ -28,6 +28,10 @@ _new = object.__new__
 NOT_A_LEAF = (
     "you can only change requires_grad flags of leaf variables. If you want to use a computed variable in a subgraph that "
     "doesn't require differentiation use var_no_grad = var.detach()."
+)
+TO_SCALAR = (
+    "Converting a tensor with requires_grad=True to a scalar may lead to unexpected behavior.\nConsider using "
+    "tensor.detach() first."
 )
 DETACH_VIEW = (
     "Can't detach views in-place. Use detach() instead. If you are using DistributedDataParallel (DDP) for training, and "
@@ -214,6 +218,8 @@ class Tensor:
         return self.array.item()
 
     def __float__(self) -> float:
+        if self.tracked:
+            once(TO_SCALAR)
         return float(self._number())
 
     def __int__(self) -> int:
@@ -282,7 +288,7 @@ class Tensor:
     def grad(self) -> Tensor | None:
         """The accumulated gradient of a leaf, else None. Setting raises torch's errors for what is no gradient of it."""
         if self.node is not None and self.gradient is None:
-            warnings.warn(NO_GRAD_HERE, UserWarning, stacklevel=2)
+            warn(NO_GRAD_HERE)
         return self.gradient
 
     @grad.setter
