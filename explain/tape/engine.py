@@ -73,6 +73,7 @@ def _walk(
                 g, replaced = hooking.before_rule(node.hooks, g, node.outputs > 1)
                 if recorder is not None:
                     recorder.hooked(node, replaced)
+                    recorder.retained(node, node.hooks.retained)
             if recorder is not None:
                 recorder.arrived(node, g)
             op, parents, needs, saved = node.op, node.parents, node.needs, node.saved

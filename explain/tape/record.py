@@ -6,7 +6,7 @@ mode keeps values; the plain tape frees them as backward goes.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from itertools import count
 from typing import Any
@@ -37,6 +37,10 @@ class Recorder:
         self._last: Walk | None = None
         self._silent = self._uncut = 0
         self._next = count().__next__
+
+    def now(self) -> int:
+        """A number that rises with everything that happens."""
+        return self._next()
 
     # traces
 
@@ -219,6 +223,12 @@ class Recorder:
         call = getattr(end, "call", None)
         traces = [call.outputs[slot]() for slot in slots] if call is not None else []
         walk.hooked += [t for t in traces if t is not None]
+
+    def retained(self, node: Node, slots: Iterable[int]) -> None:
+        """These outputs of a node keep their gradients in ``.grad``."""
+        call = getattr(node, "call", None)
+        if self._walk is not None and call is not None:
+            self._walk.retained += [t for slot in slots if (t := call.outputs[slot]()) is not None]
 
     def backward_ends(self, targets: list[tuple[Tensor, Any]]) -> None:
         """The backward call is done. ``targets``: what was differentiated by, with the gradients that came out."""

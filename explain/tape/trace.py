@@ -71,7 +71,7 @@ class Walk:
     ``roots``: where it started, with the seeds. ``wanted``: the traces whose gradients were asked for, None for all leaves.
     ``kind``: backward or grad. ``before``: what ``.grad`` of the leaves held. ``sent``: (call, input, cotangent) in the
     order walked. ``arrived``: the total at each trace. ``gradients``: the own contribution per leaf or wanted trace.
-    ``hooked``: traces whose cotangent a hook replaced. Of a Jacobian or Hessian there are the ``rows`` instead, per wanted
+    ``hooked``: traces whose cotangent a hook replaced. ``retained``: computed tensors that kept their gradient. Of a Jacobian or Hessian there are the ``rows`` instead, per wanted
     trace, of a product J u its ``tangents`` and the ``product``.
     """
 
@@ -86,6 +86,7 @@ class Walk:
     arrived: dict[Trace, Any] = field(default_factory=dict)
     gradients: dict[Trace, Any] = field(default_factory=dict)
     hooked: list[Trace] = field(default_factory=list)
+    retained: list[Trace] = field(default_factory=list)
     rows: dict[Trace, Any] = field(default_factory=dict)
     tangents: list[Any] | None = None
     product: Any = None
@@ -253,3 +254,23 @@ def _backward(walk: Walk, ids: dict[Trace, int], applied: dict[Call, int]) -> Ba
         gradients={ids[t]: g for t, g in walk.gradients.items() if t in ids},
         hooked=tuple([ids[t] for t in walk.hooked if t in ids]),
     )
+
+
+def structure_of(walk: Walk) -> int:
+    """A number that two walks share if they ran the same operations in the same places on tensors of the same names and
+    shapes: steps of a training loop."""
+    ends = [t for t, _ in walk.roots] + list(walk.wanted or ())
+    traces, calls = _history(ends, frozenset())
+    place = {t: k for k, t in enumerate(sorted(traces, key=lambda t: t.order))}
+    parts: list[Any] = [walk.kind, walk.place, tuple([place[t] for t in ends])]
+    for call in calls:
+        options = tuple([(key, _plain(value)) for key, value in call.options.items()])
+        parts.append((call.op.name, tuple([place[t] for t in call.inputs]), options, call.place))
+    for t in place:
+        known = (t.number, t.names[0] if t.names else None, t.origin, t.requires_grad, t.is_leaf)
+        parts.append((place[t], np.shape(t.array), getattr(getattr(t.array, "dtype", None), "char", None), *known))
+    return hash(tuple(parts))
+
+
+def _plain(value: Any) -> Any:
+    return np.shape(value) if isinstance(value, np.ndarray) else repr(value)

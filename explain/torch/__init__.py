@@ -22,7 +22,7 @@ from explain.torch import methods
 
 methods.equip()
 
-from explain.torch import autograd, func, linalg, nn, special  # noqa: E402
+from explain.torch import autograd, func, linalg, nn, optim, special, utils  # noqa: E402
 from explain.torch.creation import (  # noqa: E402
     arange,
     as_tensor,

@@ -259,7 +259,8 @@ def equip() -> None:
         "is_signed": lambda self: self.array.dtype.kind != "u",
         "is_nonzero": Tensor.__bool__, "get_device": lambda self: -1, "resolve_conj": itself, "resolve_neg": itself,
         "conj": itself, "is_set_to": lambda self, other: self.array is other.array,
-        "__reversed__": lambda self: self.flip(0) if self.array.ndim else self, "__complex__": lambda self: complex(Tensor.__float__(self)),
+        "__reversed__": lambda self: self.flip(0) if self.array.ndim else self,
+        "__complex__": lambda self: complex(Tensor.__float__(self)),
     }  # fmt: skip
     for name, method in methods.items():
         setattr(Tensor, name, method)

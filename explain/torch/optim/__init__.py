@@ -1,0 +1,18 @@
+"""``torch.optim``."""
+
+from __future__ import annotations
+
+from explain.torch.optim import lr_scheduler
+from explain.torch.optim.optimizer import (
+    SGD,
+    Adadelta,
+    Adagrad,
+    Adam,
+    Adamax,
+    AdamW,
+    NAdam,
+    Optimizer,
+    RAdam,
+    RMSprop,
+    Rprop,
+)

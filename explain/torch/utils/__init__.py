@@ -1,0 +1,5 @@
+"""``torch.utils``."""
+
+from __future__ import annotations
+
+from explain.torch.utils import data
