@@ -1,6 +1,7 @@
 """Where does this ``.grad`` come from? Step-by-step, checked derivations of PyTorch gradients.
 
-``explain.expr("2*dot(x, x)", x=[0, 1, 2, 3])`` gives a document that shows itself; ``python -m explain`` is the command.
+``explain.expr("2*dot(x, x)", x=[0, 1, 2, 3])`` gives a document that shows itself, and so do ``explain.run(program)`` for a
+PyTorch program and, after ``import explain.torch as torch``, ``explain.derive(loss)``. ``python -m explain`` is the command.
 """
 
 from __future__ import annotations
@@ -9,20 +10,32 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from explain.derivation.boxed import run, run_file
+    from explain.derivation.direct import derive
     from explain.derivation.expression import expr
-    from explain.derivation.model import Run
-    from explain.errors import CannotDerive, ExplainError, InputError, OperationError
+    from explain.derivation.live import record
+    from explain.derivation.model import Derivation, Run
+    from explain.errors import CannotDerive, ExplainError, InputError, OperationError, Stopped
 
 __version__ = "0.1.0"
-__all__ = ["CannotDerive", "ExplainError", "InputError", "OperationError", "Run", "expr"]
+__all__ = [
+    "CannotDerive", "Derivation", "ExplainError", "InputError", "OperationError", "Run", "Stopped", "derive", "expr", "record",
+    "run", "run_file",
+]  # fmt: skip
 
 _HOMES = {
+    "derive": "explain.derivation.direct",
     "expr": "explain.derivation.expression",
+    "record": "explain.derivation.live",
+    "run": "explain.derivation.boxed",
+    "run_file": "explain.derivation.boxed",
+    "Derivation": "explain.derivation.model",
     "Run": "explain.derivation.model",
     "ExplainError": "explain.errors",
     "InputError": "explain.errors",
     "OperationError": "explain.errors",
     "CannotDerive": "explain.errors",
+    "Stopped": "explain.errors",
 }
 
 

@@ -6,7 +6,7 @@ import argparse
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import explain
 from explain.errors import ExplainError, InputError
@@ -22,6 +22,13 @@ examples:
   explain expr "sum((A@x - b)**2)" --at "A=[[1,2],[3,4],[5,6]]" --at "x=[1,-1]" --at "b=[1,0,2]" --wrt x
   explain expr "x*2" --at "x=ones(3)" --v "[0.1, 1, 10]"
   explain expr "sum((A@x - b)**2)" --shape "A=m,n" --shape "x=n" --shape "b=m"
+"""
+RUN_EXAMPLES = """\
+examples:
+  explain run lesson.py
+  explain run notes.md --format md -o page.md
+  explain run train.ipynb --backward 3
+  pbpaste | explain run -
 """
 
 
@@ -66,12 +73,74 @@ def _parser() -> argparse.ArgumentParser:
         metavar="NAME=m,n",
         help="symbolic sizes of a name, where no --at is given",
     )
-    expr.add_argument("--format", choices=FORMATS, help="default: text on a terminal, md elsewhere, or by the name of FILE")
-    expr.add_argument("-o", "--output", metavar="FILE", type=Path, help="write to FILE")
-    expr.add_argument("--lang", default="en", metavar="LANG", help="language of the sentences: en or zh")
-    expr.add_argument("--index-base", type=int, choices=(0, 1), default=1, help="count indices from 0 or 1 (default: 1)")
+    _page_options(expr)
     expr.set_defaults(run=_expr)
+    _run_parser(commands)
     return parser
+
+
+def _run_parser(commands: Any) -> None:
+    run = commands.add_parser(
+        "run",
+        help="explain the gradients of a PyTorch program",
+        description="Run a program (a script, Markdown with code fences, a paste with prompts, a notebook) on explain's own "
+        "tape, in a box without files and network, and derive every gradient that it asks for.",
+        epilog=RUN_EXAMPLES + "\nexit codes: 0 done, 1 the program raised or a check failed, 2 unreadable or refused, "
+        "3 stopped at a limit\n",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    run.add_argument("program", metavar="FILE", help="a .py, .md or .ipynb file, or - for standard input")
+    run.add_argument("--backward", type=int, metavar="N", help="derive only the N-th call that asks for gradients")
+    run.add_argument("--wrt", action="append", metavar="NAME", help="differentiate by this name (default: all leaves)")
+    run.add_argument("--of", metavar="NAME", help="the result to derive, where the program calls no backward itself")
+    run.add_argument("--timeout", type=_seconds, default=10.0, metavar="SECONDS", help="how long it may run (default: 10)")
+    run.add_argument(
+        "--memory", type=_bytes, default=2 << 30, metavar="SIZE", help="what it may take, as 512M (default: 2G)"
+    )
+    run.add_argument("--trust", action="store_true", help="run ordinary Python: for programs of your own only")
+    _page_options(run)
+    run.set_defaults(run=_run)
+
+
+def _page_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--format", choices=FORMATS, help="default: text on a terminal, md elsewhere, or by the name of FILE"
+    )
+    parser.add_argument("-o", "--output", metavar="FILE", type=Path, help="write to FILE")
+    parser.add_argument("--lang", default="en", metavar="LANG", help="language of the sentences: en or zh")
+    parser.add_argument("--index-base", type=int, choices=(0, 1), default=1, help="count indices from 0 or 1 (default: 1)")
+
+
+def _seconds(text: str) -> float:
+    found = float(text)
+    if not 0 < found <= 86_400:
+        raise ValueError
+    return found
+
+
+def _bytes(text: str) -> int:
+    unit = {"K": 10, "M": 20, "G": 30}.get(text[-1:].upper())
+    found = int(float(text[:-1]) * (1 << unit)) if unit else int(text)
+    if found < 1 << 26:
+        raise argparse.ArgumentTypeError("a program needs at least 64M")
+    return found
+
+
+def _run(options: argparse.Namespace) -> int:
+    from explain.derivation.boxed import run, run_file
+
+    chosen = {
+        "trust": options.trust, "timeout": options.timeout, "memory": options.memory, "backward": options.backward,
+        "wrt": options.wrt, "of": options.of,
+    }  # fmt: skip
+    if options.program == "-":
+        found = run(sys.stdin.read(), name="standard input", **chosen)
+    else:
+        found = run_file(options.program, **chosen)
+    _publish(found, options)
+    if found.outcome == "ok":
+        return 0 if found.ok else 1
+    return {"error": 1, "refused": 2, "bounded": 3}[found.outcome]
 
 
 def _expr(options: argparse.Namespace) -> int:

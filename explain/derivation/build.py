@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -11,8 +11,10 @@ from sympy import Mul
 from explain.calculus.evaluate import evaluate
 from explain.calculus.symbols import late, size
 from explain.derivation.code import code_of
+from explain.derivation.custom import opened
 from explain.derivation.model import ClosedForm, Derivation, Gradient, Let, Note, Operation, Row, Step
 from explain.derivation.plan import Plan, PlannedStep, plan_for
+from explain.derivation.repeat import folds
 from explain.derivation.request import Request
 from explain.derivation.rules import COUNTS
 from explain.derivation.symbolic import given_arrays
@@ -26,9 +28,9 @@ MEANING_STEP = 0.01
 
 def derive(request: Request) -> Derivation:
     """The derivation of one backward call. Raises nothing for what cannot be derived: that is said in the document."""
-    plan = plan_for(request.tape, request.output, request.wanted, request.mode, request.sizes)
     with np.errstate(all="ignore"):
-        return _Builder(request, plan).derivation()
+        request = opened(request)
+        return _Builder(request, plan_for(request)).derivation()
 
 
 class _Builder:
@@ -46,8 +48,11 @@ class _Builder:
         backward = self.r.backward
         return Derivation(
             output=self.plan.names[self.r.output],
-            line=output.place.line if output.place else None,
+            line=self.r.line or (output.place.line if output.place else None),
             mode=self.r.mode,
+            kind=self.r.kind,
+            number=self.r.number,
+            call=self.r.call,
             symbolic=self.r.symbolic,
             cotangent=backward.seed if backward is not None and self.numbers else None,
             rows=self._rows(),
@@ -55,6 +60,7 @@ class _Builder:
             gradients=gradients,
             lets=tuple(Let(p.name, p.shown, p.kind) for p in self.plan.lets),
             notes=self._notes(gradients),
+            folds=folds([p.key for p in self.plan.steps]),
             edges=tuple((self.plan.names[i], self.plan.names[g.output]) for g in self.plan.groups for i in g.inputs),
         )
 
@@ -147,6 +153,9 @@ class _Builder:
         backward, link = self.r.backward, planned.link
         if backward is None:
             return None, None
+        block = self.r.blocks.get(link.step.group.output)
+        if block is not None:
+            return backward.arrived.get(link.step.group.output), block.sent.get(link.input)
         parts = [
             s.cotangent
             for s in backward.sent
@@ -167,7 +176,7 @@ class _Builder:
 
     def _operations(self, planned: PlannedStep) -> tuple[Operation, ...]:
         group = planned.link.step.group
-        if len(group.applied) < 2:
+        if len(group.applied) < 2 or group.whole == "custom":
             return ()
         inside: dict[int, str] = dict(self.plan.names)
         counter = 0
@@ -185,7 +194,7 @@ class _Builder:
                 if s.applied == k
             )
             inputs = tuple(self._operand(inside, i) for i in applied.inputs)
-            code = code_of(self.tape, applied.outputs[0], inside)
+            code = None if applied.walk is not None else code_of(self.tape, applied.outputs[0], inside)
             found.append(Operation(applied.op.name, applied.grad_fn, inside[applied.outputs[0]], inputs, sent, code))
         return tuple(found)
 
@@ -217,6 +226,7 @@ class _Builder:
             checks=checks,
             reason=reason,
             jacobian=rows,
+            before=self.r.before.get(leaf) if self.numbers else None,
             first_order=self._first_order(leaf, value) if reached and not self.witnesses.special_kinds(leaf) else None,
         )
 
@@ -245,11 +255,28 @@ class _Builder:
             elif g.value is not None and np.size(g.value):
                 if not np.all(np.isfinite(g.value)):
                     notes.append(Note("not_finite", {"x": g.wrt, "code": self._first_infinity() or g.wrt}))
-                elif g.grad is not None and not np.array_equal(g.grad, g.value):
+                elif g.before is not None:
                     notes.append(Note("accumulated", {"x": g.wrt}))
         if not gradients:
             notes.append(Note("no_float_leaf"))
-        return tuple(notes)
+        return (*notes, *self._interventions())
+
+    def _interventions(self) -> Iterator[Note]:
+        """What the program itself did to the way back: cut it, replaced what came along, wrote a rule of its own."""
+        tape, names = self.tape, self.plan.names
+        for i, name in names.items():
+            v = tape.values[i]
+            if v.cut is not None:
+                code = code_of(tape, i, names) if v.place else None
+                yield Note(v.cut, {"x": name, "line": v.place.line if v.place else None, "code": code})
+        for i in self.r.backward.hooked if self.r.backward else ():
+            if i in names:
+                yield Note("hooked", {"x": names[i]})
+        for i in sorted(self.r.stale):
+            yield Note("written", {"x": names.get(i) or tape.values[i].name or "x"})
+        for i, block in self.r.blocks.items():
+            if i in names and not block.agrees:
+                yield Note("decreed", {"x": names[i], "op": block.name})
 
     def _first_infinity(self) -> str | None:
         """The code of the first step whose result is not finite; None if a cotangent is the first that is not."""

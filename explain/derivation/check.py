@@ -39,10 +39,11 @@ def rounding_floor(dtype: str, sent: list[Any]) -> float:
     return ROUNDINGS * float(np.finfo(dtype).eps) * largest
 
 
-def in_float64(check: Check, again: Check) -> Check:
+def in_float64(check: Check, again: Check, same: Check) -> Check:
     """A check that failed in a tape of low precision, judged by the same rules run in float64: if they agree there, what
-    differed is the precision of the dtype, and the check says by how much."""
-    if check.status == "failed" and again.status == "ok":
+    differed is the precision of the dtype, and the check says by how much. ``same``: whether the rules that are run again
+    are those that the tape ran, compared in the tape's own dtype."""
+    if check.status == "failed" and again.status == "ok" and same.status == "ok":
         return Check(check.name, "ok", check.error, "precision", check.details)
     return check
 

@@ -19,7 +19,7 @@ def code_of(tape: Tape, value: int, names: dict[int, str]) -> str | None:
     parts = _named_parts(tape, value, names)
     text, at = "", start
     for left, right, name in sorted(parts):
-        if left < at or right > end:
+        if left < at or right > end or (left, right) == (start, end):  # the last: the turn before in a loop
             continue
         if source[left - 1 : left] == "(" and source[right : right + 1] == ")" and left - 1 >= at and right < end:
             before = source[left - 2 : left - 1]

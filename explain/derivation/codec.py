@@ -23,11 +23,13 @@ from explain.derivation.model import (
     Check,
     ClosedForm,
     Derivation,
+    Fold,
     Formula,
     Gradient,
     Let,
     Note,
     Operation,
+    Repeat,
     Row,
     Run,
     Step,
@@ -144,14 +146,15 @@ def encode_run(run: Run, arrays: Arrays) -> dict[str, Any]:
     return {
         "version": VERSION,
         "outcome": run.outcome,
-        "program": {"source": run.source, "form": run.form, "given": list(run.given)},
+        "program": {"source": run.source, "form": run.form, "given": list(run.given), "code": run.code},
         "stdout": run.stdout,
         "echo": list(run.echo),
-        "warnings": list(run.warnings),
-        "error": run.error,
+        "warnings": [dict(w) for w in run.warnings],
+        "error": None if run.error is None else dict(run.error),
         "tensors": {t.name: _encode_tensor(t, arrays) for t in run.tensors},
         "values": run.values,
         "derivations": [_encode_derivation(d, arrays) for d in run.derivations],
+        "notes": [_encode_note(n) for n in run.notes],
     }
 
 
@@ -181,6 +184,8 @@ def run_from_json(text: str, kept: dict[str, np.ndarray] | None = None) -> Run:
         warnings=tuple(data["warnings"]),
         values=data["values"],
         error=data["error"],
+        notes=tuple(_decode_note(n) for n in data["notes"]),
+        code=data["program"]["code"],
     )
 
 
@@ -212,7 +217,13 @@ def _encode_derivation(d: Derivation, arrays: Arrays) -> dict[str, Any]:
         "gradients": [_encode_gradient(g, arrays) for g in d.gradients],
         "lets": [{"name": p.name, "kind": p.kind, "formula": encode_formula(p.formula)} for p in d.lets],
         "notes": [_encode_note(n) for n in d.notes],
-        "folds": [],
+        "kind": d.kind, "number": d.number, "call": d.call,
+        "folds": [{"first": f.first, "period": f.period, "count": f.count} for f in d.folds],
+        "calls": [
+            {"number": r.number, "line": r.line, "output": _nested(np.asarray(r.output)) if r.output is not None else None,
+             "gradients": {name: arrays.encode(g) for name, g in r.gradients.items()}}
+            for r in d.repeats
+        ],
     }  # fmt: skip
 
 
@@ -231,7 +242,18 @@ def _decode_derivation(data: dict[str, Any], arrays: Arrays) -> Derivation:
         notes=tuple(_decode_note(n) for n in data["notes"]),
         edges=tuple((a, b) for a, b in data["edges"]),
         symbolic=data["symbolic"],
+        kind=data["kind"],
+        number=data["number"],
+        call=data["call"],
+        folds=tuple(Fold(f["first"], f["period"], f["count"]) for f in data["folds"]),
+        repeats=tuple(_decode_repeat(r, arrays) for r in data["calls"]),
     )
+
+
+def _decode_repeat(data: dict[str, Any], arrays: Arrays) -> Repeat:
+    output = None if data["output"] is None else float(data["output"])
+    gradients = {name: arrays.decode(g, "float64") for name, g in data["gradients"].items()}
+    return Repeat(data["number"], data["line"], output, gradients)
 
 
 def _formula(data: Any) -> Formula:
@@ -334,7 +356,8 @@ def _encode_gradient(g: Gradient, arrays: Arrays) -> dict[str, Any]:
             "index": encode_formula(closed.index), "matrix": _encode_matrix(closed.matrix), "lets": list(closed.lets),
         },
         "contributions": list(g.contributions), "checks": [_encode_check(c) for c in g.checks], "reason": g.reason,
-        "jacobian": arrays.encode(g.jacobian), "first_order": _encode_details(g.first_order),
+        "jacobian": arrays.encode(g.jacobian), "before": arrays.encode(g.before),
+        "first_order": _encode_details(g.first_order),
     }  # fmt: skip
 
 
@@ -354,6 +377,7 @@ def _decode_gradient(data: dict[str, Any], arrays: Arrays) -> Gradient:
         checks=tuple(_decode_check(c) for c in data["checks"]),
         reason=data["reason"],
         jacobian=arrays.decode(data["jacobian"], data["dtype"]),
+        before=arrays.decode(data["before"], data["dtype"], _known(shape)),
         first_order=None if first is None else {**(_decode_details(first) or {}), "place": tuple(first["place"])},
     )
 

@@ -133,8 +133,8 @@ class ClosedForm:
 @dataclass(frozen=True, eq=False)
 class Gradient:
     """What arrives at one leaf. ``value``: this derivation's own contribution to ``.grad``; ``grad``: ``.grad`` after it
-    (None without numbers). ``contributions``: numbers of the steps that end here. ``jacobian``: for a vector output
-    without v, all rows."""
+    (None without numbers); ``before``: what it held before, if anything. ``contributions``: numbers of the steps that
+    end here. ``jacobian``: for a vector output without v, all rows."""
 
     wrt: str
     shape: tuple[Any, ...]
@@ -146,6 +146,7 @@ class Gradient:
     checks: tuple[Check, ...]
     reason: str | None = None
     jacobian: Any = None
+    before: Any = None
     first_order: dict[str, Any] | None = None
 
 
@@ -159,11 +160,34 @@ class Let:
 
 
 @dataclass(frozen=True, eq=False)
+class Repeat:
+    """One of several calls that did the same as a derivation's, with other numbers: its ``number`` among all calls, its
+    line, the output's value if it has one entry, and per name the gradient, or its largest entry where it is long."""
+
+    number: int
+    line: int | None
+    output: float | None
+    gradients: dict[str, Any]
+
+
+@dataclass(frozen=True, eq=False)
+class Fold:
+    """Steps that repeat: ``count`` times the ``period`` steps from number ``first`` on do the same, as a loop's turns do."""
+
+    first: int
+    period: int
+    count: int
+
+
+@dataclass(frozen=True, eq=False)
 class Derivation:
     """Where the gradients of ``output`` come from.
 
     ``cotangent``: the v that backward started from (None: no numbers, or a Jacobian is shown). ``mode``: gradient (a
     scalar), vjp (a given v), jacobian (a vector without v), none (nothing to derive). ``symbolic``: no values were given.
+    ``line``: where the program asked for it, ``call``: in which words. ``kind``: how: backward (into ``.grad``), grad (as a
+    result), jacobian, hessian, jvp, or derive (nobody called backward); ``number``: which of the program's calls.
+    ``repeats``: all calls of this structure, if there are several. ``folds``: steps that a loop repeated.
     """
 
     output: str
@@ -177,6 +201,11 @@ class Derivation:
     notes: tuple[Note, ...] = ()
     edges: tuple[tuple[str, str], ...] = ()
     symbolic: bool = False
+    kind: str = "backward"
+    number: int | None = None
+    call: str | None = None
+    repeats: tuple[Repeat, ...] = ()
+    folds: tuple[Fold, ...] = ()
 
     @property
     def ok(self) -> bool:
@@ -184,11 +213,23 @@ class Derivation:
         checks = [c for g in self.gradients for c in g.checks] + [c for s in self.steps for c in s.checks]
         return all(c.status != "failed" for c in checks)
 
+    def render(self, format: str = "md", **options: Any) -> str:
+        """The derivation alone as a page in a format: md, text or json."""
+        return Run("", "derivation", (), (self,)).render(format, **options)
+
+    def _repr_markdown_(self) -> str:
+        return self.render("md")
+
+    def __str__(self) -> str:
+        return self.render("text")
+
 
 @dataclass(frozen=True, eq=False)
 class Run:
-    """A whole document: what was run and its derivations. ``source``: the text as given; ``form``: expression or a
-    program's form; ``given``: the values as the reader wrote them. ``outcome``: ok, error, refused or bounded."""
+    """A whole document: what was run and its derivations. ``source``: the text as given; ``form``: expression, a
+    program's form, or derivation for one that stands alone; ``code``: the lines of a program that ran, as many as the text has; ``given``: the values as the reader
+    wrote them. ``outcome``: ok, error, refused or bounded.
+    ``notes``: what a reader should know of the run as a whole."""
 
     source: str
     form: str
@@ -201,6 +242,8 @@ class Run:
     warnings: tuple[dict[str, Any], ...] = ()
     values: dict[str, Any] = field(default_factory=dict)
     error: dict[str, Any] | None = None
+    notes: tuple[Note, ...] = ()
+    code: str = ""
 
     @property
     def derivation(self) -> Derivation:

@@ -5,8 +5,9 @@ Two programs with the same operations, shapes and names share one plan: a second
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field, fields, is_dataclass, replace
+from functools import cached_property
 from typing import Any
 
 from sympy import Eq, Expr, S
@@ -14,8 +15,11 @@ from sympy import Eq, Expr, S
 from explain.calculus import walk
 from explain.calculus.express import final, letters, weight
 from explain.calculus.matrix import checked_matrix_form
-from explain.calculus.symbols import UNIT, Entry, Index, Indicator, TensorName, Transform, late, rebuild, size
+from explain.calculus.symbols import UNIT, Entry, Index, Indicator, TensorName, Transform, late, rebuild, size, walk_preorder
+from explain.derivation.custom import decreed_formula
 from explain.derivation.model import Formula
+from explain.derivation.repeat import Renamed, likeness
+from explain.derivation.request import Block, Request
 from explain.derivation.rules import Rule, rule_of
 from explain.derivation.steps import Group, grouped, named, needed
 from explain.derivation.symbolic import (
@@ -40,7 +44,8 @@ NAMES_OF_TRANSFORMS = {"softmax": "P", "prod_others": "R"}
 
 @dataclass(frozen=True, eq=False)
 class PlannedStep:
-    """One link as it is shown, and as it is evaluated (``link``). ``forward``: Ju for a change ``TANGENT`` of the input."""
+    """One link as it is shown, and as it is evaluated (``link``). ``forward``: Ju for a change ``TANGENT`` of the input.
+    ``key``: equal for the same step in every turn of a loop."""
 
     link: Link
     rule: Rule
@@ -52,6 +57,12 @@ class PlannedStep:
     matrix: Any
     forward: Expr | None
     problem: CannotDerive | None
+    key: Hashable = None
+
+    def uses(self, name: str) -> bool:
+        """Whether a name stands in its formulas."""
+        shown = (self.formula, self.jacobian, self.product, self.contracted)
+        return any(f is not None and f.e.has(TensorName(name)) for f in shown)
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,14 +107,23 @@ _plans: dict[Any, Plan] = {}
 KEPT = 256
 
 
-def plan_for(tape: Tape, output: int, wanted: tuple[int, ...], mode: str, sizes: Mapping[Any, Any]) -> Plan:
-    """The plan of a backward call from ``output`` to the leaves ``wanted``; kept by structure."""
-    key = (_structure(tape, output), wanted, mode, tuple(sizes.items()))
+def plan_for(request: Request) -> Plan:
+    """The plan of what is asked; kept by structure. ``request``: with its custom Functions opened."""
+    r = request
+    decrees = tuple([(i, b.name, b.members, b.agrees, _decree_structure(b)) for i, b in r.blocks.items()])
+    key = (_structure(r.tape, r.output), r.wanted, r.mode, tuple(r.sizes.items()), decrees)
     if key not in _plans:
         if len(_plans) >= KEPT:
             _plans.pop(next(iter(_plans)))
-        _plans[key] = _Planner(tape, output, wanted, mode, sizes).plan()
+        _plans[key] = _Planner(r.tape, r.output, r.wanted, r.mode, r.sizes, r.blocks).plan()
     return _plans[key]
+
+
+def _decree_structure(block: Block) -> Any:
+    if block.agrees or block.decree is None:
+        return None
+    ends = [i for _, i in block.decree.results if i is not None]
+    return tuple([_structure(block.decree.tape, i) for i in ends]), block.decree.results, tuple(block.decree.known.items())
 
 
 def _structure(tape: Tape, output: int) -> Any:
@@ -113,7 +133,7 @@ def _structure(tape: Tape, output: int) -> Any:
         for k in order
         for a in (tape.applied[k],)
     )
-    values = tuple((v.name, v.shape, repr(v.number), v.requires_grad, v.grad_fn) for v in tape.values)
+    values = tuple((v.names, v.origin, v.shape, repr(v.number), v.requires_grad, v.grad_fn) for v in tape.values)
     return output, applied, values
 
 
@@ -124,13 +144,20 @@ class _Planner:
     wanted: tuple[int, ...]
     mode: str
     sizes: Mapping[Any, Any]
+    blocks: Mapping[int, Block]
     lets: dict[Expr, PlannedLet] = field(default_factory=dict)
+    kept: dict[Hashable, tuple[PlannedStep, list[str]]] = field(default_factory=dict)
 
     def plan(self) -> Plan:
         tape, output = self.tape, self.output
-        groups = grouped(tape, output)
-        self.names = named(tape, groups, output)
-        self.deriver = Deriver(tape, groups, self.names)
+        ends, members = frozenset(self.wanted), {i: b.members for i, b in self.blocks.items()}
+        groups = grouped(tape, output, ends, blocks=members)
+        self._prepare(groups)
+        if any(
+            g.whole == "gradient" and weight(s.formula) > READABLE for g, s in zip(groups, self.deriver.steps, strict=True)
+        ):
+            groups = grouped(tape, output, ends, False, members)
+            self._prepare(groups)
         self.pool = letters([*self.names.values(), *self.deriver.given, *map(str, self.sizes.values())])
         seed_name = self._unused("v") if self.mode == "vjp" else None
         flows = self._flows(groups)
@@ -149,6 +176,18 @@ class _Planner:
             tuple(groups), self.names, self.deriver.given, rows, steps, closed, symbolic.closed, symbolic.targets,
             symbolic.rows, tuple(self.lets.values()), seed_name,
         )  # fmt: skip
+
+    def _prepare(self, groups: list[Group]) -> None:
+        self.names = named(self.tape, groups, self.output)
+        self.deriver = Deriver(self.tape, groups, self.names, self._decreed)
+
+    def _decreed(self, group: Group, x: int, target: tuple[Bind, ...]) -> Expr | bool | None:
+        """What a custom Function that is not its own derivative sends to ``x``: its formula, None if it has none; False for
+        every other step."""
+        block = self.blocks.get(group.output)
+        if block is None or block.agrees:
+            return False
+        return decreed_formula(block, self.names[group.output], self.names, x, target)
 
     def _flows(self, groups: list[Group]) -> set[int]:
         """The values that gradients flow through on the way to the wanted leaves."""
@@ -178,14 +217,38 @@ class _Planner:
 
     def _step(self, link: Link) -> PlannedStep:
         step, tape = link.step, self.tape
-        rule = rule_of(tape, step.group, link.input, self.names)
+        block = self.blocks.get(step.group.output)
+        if block is None:
+            rule = rule_of(tape, step.group, link.input, self.names)
+        else:
+            details = {"x": link.input_name, "z": step.name, "op": block.name}
+            rule = Rule("custom" if block.agrees else "decreed", details)
+        key = likeness(tape, step.group, link.input, self.names)
+        kept = (step.signature, step.group.inputs.index(link.input))
+        if step.signature is not None and not link.decreed and kept in self.kept:
+            return self._again(*self.kept[kept], link, rule, key)
+        planned = self._new_step(link, rule, key)
+        names = self.deriver.names_in(step.group)
+        if step.signature is not None and not any(planned.uses(let.name) for let in self.lets.values()):
+            self.kept[kept] = (planned, names)
+        return planned
+
+    def _again(self, planned: PlannedStep, names: list[str], link: Link, rule: Rule, key: Hashable) -> PlannedStep:
+        """The step under other names."""
+        to = Renamed(names, self.deriver.names_in(link.step.group))
+        parts = {part: to.shown(getattr(planned, part)) for part in ("formula", "jacobian", "product", "contracted")}
+        tree, forward = to.tree(planned.matrix), to.expr(planned.forward)
+        return replace(planned, link=link, rule=rule, key=key, matrix=tree, forward=forward, **parts)
+
+    def _new_step(self, link: Link, rule: Rule, key: Hashable) -> PlannedStep:
+        step = link.step
         target, out = just_indices(link.target), just_indices(step.out)
         formula = self._shown(step.formula if step.written is None else step.written, (*target, *out), tidy=False)
         formula = Formula(formula.e, formula.letters[len(target) :])
         if link.jacobian is None or link.contracted is None:
-            return PlannedStep(link, rule, formula, None, "unknown", None, None, None, None, link.problem)
+            return PlannedStep(link, rule, formula, None, "unknown", None, None, None, None, link.problem, key)
         jacobian, contracted = self._with_lets(link.jacobian), self._with_lets(link.contracted)
-        product = written_product(link)
+        product = None if link.decreed else written_product(link)
         return PlannedStep(
             link,
             rule,
@@ -195,8 +258,9 @@ class _Planner:
             None if product is None else self._product(self._with_lets(product), link),
             self._shown(contracted, target),
             self._matrix(contracted, link.target),
-            walk.jvp(*link.differentiated, TANGENT),
+            None if link.decreed else walk.jvp(*link.differentiated, TANGENT),
             None,
+            key,
         )
 
     def _product(self, product: Expr, link: Link) -> Formula:
@@ -206,15 +270,23 @@ class _Planner:
     def _matrix(self, e: Expr, target: tuple[Bind, ...]) -> Any:
         if any(not isinstance(i, Index) for i, _ in target):
             return None
-        tree = checked_matrix_form(e, target, self._shapes(), [bar(name) for name in self.names.values()])
+        used = {t for t in walk_preorder(e) if isinstance(t, TensorName)}
+        shapes = {t: shape for t, shape in (self._tensor_shapes | self._other_shapes()).items() if t in used}
+        tree = checked_matrix_form(e, target, shapes, [t for t in used if t.name.startswith("bar(")])
         return None if tree is None else late_tree(tree, self.sizes)
 
-    def _shapes(self) -> dict[TensorName, tuple[Any, ...]]:
-        """The symbolic sizes of everything that has a name in formulas."""
+    @cached_property
+    def _tensor_shapes(self) -> dict[TensorName, tuple[Any, ...]]:
+        """The symbolic sizes of all values and their adjoints."""
         shapes: dict[TensorName, tuple[Any, ...]] = {}
         for i, name in self.names.items():
             sizes = tuple(size(n) for n in self.tape.values[i].shape)
             shapes[TensorName(name)] = shapes[bar(name)] = sizes
+        return shapes
+
+    def _other_shapes(self) -> dict[TensorName, tuple[Any, ...]]:
+        """Those of the parts that got names, and of index arrays."""
+        shapes = {}
         for let in self.lets.values():
             shapes[TensorName(let.name)] = tuple(n for _, n in let.place)
         for name, (k, key) in self.deriver.given.items():
@@ -290,8 +362,11 @@ def late_tree(tree: Any, sizes: Mapping[Any, Any]) -> Any:
 
 
 def structure(link: Link) -> str:
-    """What the Jacobian looks like: identity, diagonal, row, column, scalar, sparse (some deltas) or dense."""
+    """What the Jacobian looks like: zero, identity, diagonal, row, column, scalar, sparse (some deltas) or
+    dense."""
     e = link.jacobian
+    if e is not None and e.is_zero:
+        return "zero"
     out = [i for i, n in link.step.out if n != 1]
     target = [i for i, n in link.target if n != 1]
     if not out and not target:

@@ -30,6 +30,8 @@ def rule_of(tape: Tape, group: Group, x: int, names: dict[int, str]) -> Rule:
     scalar = tape.values[x].shape == () == tape.values[group.output].shape
     details: dict[str, Any] = {"x": names[x], "z": names[group.output], "op": first.op.name, "uses": len(meets)}
     details["scalar"] = scalar
+    if group.whole == "gradient":
+        return Rule("derivative", details)
     if heavy and len({id(a) for a, _ in meets}) > 1 and not all(_reaches(tape, members, a, heavy[0]) for a, _ in meets):
         return Rule("several", details)
     if len(members) == 1 or (len(heavy) == 1 and first is heavy[0] and _only_tail(tape, members, heavy[0])):

@@ -8,7 +8,9 @@ Everything else that has a name of its own (softmax, norm, a loss, a choice, an 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from explain.tape.record import Applied, Tape, Value
 
@@ -16,17 +18,24 @@ SHORT_ARGUMENT = 2
 LONGEST_RUN = 8
 AFFINE = {"add": (0, 1), "sub": (0, 1), "neg": (0,), "mul": (0, 1), "div": (0,)}
 """Ops that are affine in an input, with the positions of such inputs."""
+NO_BLOCKS: Mapping[int, tuple[int, ...]] = MappingProxyType({})
+LARGEST_CONE = 32
+MOST_SHARED = 4
+"""A gradient is one step up to so many operations, of whose results so many are used more than once."""
 UNREADABLE_INSIDE = ("reshape", "view", "flatten")
 """Index maps whose formulas need digits: readable alone, not inside another formula."""
 
 
 @dataclass(frozen=True)
 class Group:
-    """One step's part of the tape: ``applied`` (indices, in order), the value it ends in, the values it starts from."""
+    """One step's part of the tape: ``applied`` (indices, in order), the value it ends in, the values it starts from.
+    ``whole``: it is one thing whatever it is made of: a gradient, computed to be differentiated again, or a custom
+    Function."""
 
     applied: tuple[int, ...]
     output: int
     inputs: tuple[int, ...]
+    whole: str = ""
 
 
 @dataclass
@@ -41,22 +50,43 @@ class _Size:
 
 def needed(tape: Tape, output: int) -> list[int]:
     """The applications that the output depends on, in the order they ran."""
-    wanted, found = {output}, []
-    for k in range(len(tape.applied) - 1, -1, -1):
-        if wanted & set(tape.applied[k].outputs):
-            found.append(k)
-            wanted |= set(tape.applied[k].inputs)
-    return found[::-1]
+    found: set[int] = set()
+    todo = [output]
+    while todo:
+        source = tape.values[todo.pop()].source
+        if source is not None and source[0] not in found:
+            found.add(source[0])
+            todo += tape.applied[source[0]].inputs
+    return sorted(found)
 
 
-def grouped(tape: Tape, output: int) -> list[Group]:
-    """The steps that lead to ``output``, in the order they ran."""
+def grouped(
+    tape: Tape,
+    output: int,
+    ends: frozenset[int] = frozenset(),
+    fused: bool = True,
+    blocks: Mapping[int, tuple[int, ...]] = NO_BLOCKS,
+) -> list[Group]:
+    """The steps that lead to ``output``, in the order they ran. ``ends``: values that must not lie inside of a step.
+    ``fused``: a gradient that was computed to be differentiated again is one step, whatever its own steps were.
+    ``blocks``: applications that are one step because they are one function of the program's own, by their result."""
     order = needed(tape, output)
     uses = Counter(i for k in order for i in set(tape.applied[k].inputs))
     sizes: dict[int, _Size] = {}
     inner: set[int] = set()
+    cones = _cones(tape, order, output, ends) if fused else {}
+    custom: dict[int, list[int]] = {}
+    for inside in blocks.values():
+        members = sorted(set(inside) & set(order))
+        if members:
+            custom[members[-1]] = members
+    cones |= custom
     for k in order:
-        sizes[k] = _grow(tape, k, uses, sizes, inner)
+        if k in cones:
+            sizes[k] = _Size(cones[k], heavy=True, closed=True)
+            inner.update(tape.applied[m].outputs[0] for m in cones[k] if m != k)
+        else:
+            sizes[k] = _grow(tape, k, uses, sizes, inner, ends)
     groups = []
     for k in order:
         applied = tape.applied[k]
@@ -64,18 +94,49 @@ def grouped(tape: Tape, output: int) -> list[Group]:
             continue
         for out in applied.outputs:
             if out == output or any(out in tape.applied[m].inputs for m in order):
-                groups.append(_group(tape, sorted(sizes[k].members), out, inner))
+                whole = "custom" if k in custom else "gradient" if k in cones else ""
+                groups.append(_group(tape, sorted(sizes[k].members), out, inner, whole))
     return groups
 
 
-def _grow(tape: Tape, k: int, uses: Counter[int], sizes: dict[int, _Size], inner: set[int]) -> _Size:
+def _cones(tape: Tape, order: list[int], output: int, ends: frozenset[int]) -> dict[int, list[int]]:
+    """Of the operations that ran in a differentiable walk those that lead to one of its results and to nothing else, by
+    the operation that they end in."""
+    users: dict[int, list[int]] = {}
+    for k in order:
+        for i in set(tape.applied[k].inputs):
+            users.setdefault(i, []).append(k)
+    end_of: dict[int, int] = {}
+    shared: Counter[int] = Counter()
+    for k in reversed(order):
+        applied = tape.applied[k]
+        if applied.walk is None:
+            continue
+        (*_, v) = applied.outputs
+        inside = v != output and v not in ends and not tape.values[v].names and len(applied.outputs) == 1
+        found = {end_of.get(u) if tape.applied[u].walk == applied.walk else None for u in users.get(v, ())}
+        (end,) = found if len(found) == 1 else (None,)
+        end_of[k] = k if end is None or not inside or not hasattr(applied.op, "formula") else end
+        shared[end_of[k]] += len(users.get(v, ())) > 1 and end_of[k] != k
+    cones: dict[int, list[int]] = {}
+    for k, end in end_of.items():
+        cones.setdefault(end, []).append(k)
+    readable = (
+        len(members) > 1 and len(members) <= LARGEST_CONE and shared[end] <= MOST_SHARED
+        and all(hasattr(tape.applied[k].op, "formula") for k in members)
+        for end, members in cones.items()
+    )  # fmt: skip
+    return {end: sorted(members) for (end, members), good in zip(cones.items(), readable, strict=True) if good}
+
+
+def _grow(tape: Tape, k: int, uses: Counter[int], sizes: dict[int, _Size], inner: set[int], ends: frozenset[int]) -> _Size:
     """The group that ends in application ``k``: itself and the groups of those inputs that belong to it."""
     applied = tape.applied[k]
     kind = _kind(applied)
     size = _Size([k], entrywise=int(kind == "entrywise"), heavy=kind == "heavy", closed=kind in ("alone",))
     for position, i in enumerate(applied.inputs):
         value = tape.values[i]
-        if value.name is not None or value.source is None or uses[i] != 1 or applied.inputs.count(i) != 1:
+        if value.name is not None or value.source is None or uses[i] != 1 or applied.inputs.count(i) != 1 or i in ends:
             continue
         source = value.source[0]
         below = sizes[source]
@@ -127,19 +188,23 @@ def _kind(applied: Applied) -> str:
     return "alone"
 
 
-def _group(tape: Tape, members: list[int], output: int, inner: set[int]) -> Group:
+def _group(tape: Tape, members: list[int], output: int, inner: set[int], whole: str) -> Group:
     inputs: list[int] = []
     for k in members:
         for i in tape.applied[k].inputs:
             if i not in inner and i not in inputs and tape.values[i].number is None:
                 inputs.append(i)
-    return Group(tuple(members), output, tuple(inputs))
+    return Group(tuple(members), output, tuple(inputs), whole)
 
 
 def named(tape: Tape, groups: list[Group], output: int) -> dict[int, str]:
-    """A display name for every value that a step starts from or ends in: the author's, else u_1, u_2, …, else out."""
-    taken = {v.name for v in tape.values if v.name}
-    names: dict[int, str] = {}
+    """A display name for every value that a step starts from or ends in: the author's, else u_1, u_2, …, else out.
+
+    Several values of one name (``b = b * 2``) are b^(1), b^(2), …; the one that has the name at the end is just b.
+    """
+    shown = list(dict.fromkeys(i for group in groups for i in (*group.inputs, group.output)))
+    names = _authors_names(tape, [*shown, *([] if output in shown else [output])], output)
+    taken = {name for v in tape.values for name in v.names} | set(names.values())
     counter = 0
 
     def unused(base: str) -> str:
@@ -154,10 +219,10 @@ def named(tape: Tape, groups: list[Group], output: int) -> dict[int, str]:
             value: Value = tape.values[i]
             if i in names:
                 continue
-            if value.name:
-                names[i] = value.name
-            elif i == output:
+            if i == output:
                 names[i] = unused("out")
+            elif value.origin is not None:
+                names[i] = unused(f"detach({value.origin})")
             elif value.source is None:
                 names[i] = unused(_word_for(tape, group, i))
             else:
@@ -165,7 +230,21 @@ def named(tape: Tape, groups: list[Group], output: int) -> dict[int, str]:
                 while f"u_{counter}" in taken:
                     counter += 1
                 names[i] = unused(f"u_{counter}")
-    names.setdefault(output, tape.values[output].name or unused("out"))
+    if output not in names:
+        names[output] = unused("out")
+    return names
+
+
+def _authors_names(tape: Tape, shown: list[int], output: int) -> dict[int, str]:
+    chosen = {i: tape.values[i].names[-1 if i == output else 0] for i in shown if tape.values[i].names}
+    of: dict[str, list[int]] = {}
+    for i in sorted(chosen):
+        of.setdefault(chosen[i], []).append(i)
+    names: dict[int, str] = {}
+    for name, values in of.items():
+        holder = max(v.id for v in tape.values if name in v.names)
+        for k, i in enumerate(values):
+            names[i] = name if len(values) == 1 or (i == holder and values[-1] == i) else f"{name}^({k + 1})"
     return names
 
 

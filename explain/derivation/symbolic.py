@@ -5,8 +5,8 @@ Depends on the structure of the tape only (ops, options, shapes, names), never o
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,7 @@ from explain.calculus import walk
 from explain.calculus.express import expand_entries, in_terms_of, weight
 from explain.calculus.namespace import Namespace, Operand, bare, number_operand, plain_exponents, tensor_operand
 from explain.calculus.symbols import Entry, Index, Single, TensorName, Total, Transform, numeric_size, size, substitute
+from explain.derivation.repeat import Renamed, signature
 from explain.derivation.steps import Group
 from explain.errors import CannotDerive
 from explain.tape.record import Tape
@@ -55,7 +56,7 @@ class StepFormula:
 
     ``differential``: per input name, one entry of the change of the output for a change ``d(input)``, where the op is
     given by a differential rule; then ``formula`` is the entry of the op's own name. ``written`` is None for what has no
-    formula at all (a comparison, argmax).
+    formula at all (a comparison, argmax). ``signature``: equal for steps that do the same.
     """
 
     group: Group
@@ -64,6 +65,7 @@ class StepFormula:
     formula: Expr
     written: Expr | None
     differential: dict[str, Expr]
+    signature: Hashable | None = None
 
     @property
     def stays(self) -> bool:
@@ -76,7 +78,8 @@ class Link:
     """One link of the chain rule, in raw indices: the target's are ``target``, the output's ``out``.
 
     ``jacobian``: ∂ output / ∂ input; ``contracted``: Jᵀv with the adjoint's name as v; both in the output's language.
-    ``problem``: why there are none. ``exact`` is the Jᵀv before the output's name was put in.
+    ``problem``: why there are none. ``exact`` is the Jᵀv before the output's name was put in. ``decreed``: what goes back is
+    not Jᵀv but what the author of a custom Function wrote.
     """
 
     step: StepFormula
@@ -87,6 +90,7 @@ class Link:
     contracted: Expr | None
     exact: Expr | None
     problem: CannotDerive | None = None
+    decreed: bool = False
 
     @property
     def differentiated(self) -> tuple[Expr, TensorName]:
@@ -118,15 +122,21 @@ class Symbolic:
 
 
 class Deriver:
-    """Derives the symbolic side of one backward call."""
+    """Derives the symbolic side of one backward call. ``decree(group, x, target)``: the formula of what a custom Function
+    sends to its input ``x`` in place of Jᵀv, None if it has none, False for steps that send Jᵀv."""
 
-    def __init__(self, tape: Tape, groups: list[Group], names: dict[int, str]) -> None:
+    def __init__(
+        self, tape: Tape, groups: list[Group], names: dict[int, str], decree: Callable[..., Any] = lambda *_: False
+    ) -> None:
         self.tape = tape
+        self.decree = decree
         self.names = names
         self.groups = groups
         self.given: dict[str, tuple[int, str]] = {}
         self._given_names: dict[int, dict[str, TensorName]] = {}
         self._taken = set(names.values())
+        self._steps: dict[Hashable, tuple[StepFormula, list[str]]] = {}
+        self._links: dict[Hashable, tuple[Link, list[str]]] = {}
         self.steps = [self._step(g) for g in groups]
 
     def links_and_closed(self, output: int, flows: set[int], seed: Expr, as_rows: bool) -> Symbolic:
@@ -160,7 +170,24 @@ class Deriver:
 
     # one step
 
+    def names_in(self, group: Group) -> list[str]:
+        """The names in the formulas of a step."""
+        return [self.names[i] for i in (group.output, *group.inputs)]
+
     def _step(self, group: Group) -> StepFormula:
+        key = signature(self.tape, group)
+        kept = self._steps.get(key) if key is not None else None
+        if kept is None:
+            found = replace(self._new_step(group), signature=key)
+            if key is not None and not found.differential:
+                self._steps[key] = (found, self.names_in(group))
+            return found
+        step, names = kept
+        to = Renamed(names, self.names_in(group))
+        written = None if step.written is None else substitute(step.written, to.names, as_written=True)
+        return replace(step, group=group, name=self.names[group.output], formula=to.expr(step.formula), written=written)
+
+    def _new_step(self, group: Group) -> StepFormula:
         shape = self.tape.values[group.output].shape
         out = places("z", shape)
         indices = just_indices(out)
@@ -240,15 +267,36 @@ class Deriver:
     # one link
 
     def _link(self, step: StepFormula, x: int) -> Link:
+        key = (step.signature, step.group.inputs.index(x))
+        if step.signature is None or step.group.output == x or step.differential:
+            return self._new_link(step, x)
+        kept = self._links.get(key)
+        if kept is None:
+            found = self._new_link(step, x)
+            if not found.decreed:
+                self._links[key] = (found, self.names_in(step.group))
+            return found
+        link, names = kept
+        to = Renamed(names, self.names_in(step.group))
+        parts = {part: to.expr(getattr(link, part)) for part in ("jacobian", "contracted", "exact")}
+        return replace(link, step=step, input=x, input_name=self.names[x], **parts)
+
+    def _new_link(self, step: StepFormula, x: int) -> Link:
         name = self.names[x]
         target = places("t", self.tape.values[x].shape)
         upstream = Entry(bar(step.name), *just_indices(step.out))
         formula, variable = _differentiated(step, name)
+        decreed = self.decree(step.group, x, target)
+        if decreed is None:
+            problem = CannotDerive(f"{step.group.whole}: the backward of {name} has no formula")
+            return Link(step, x, name, target, None, None, None, problem, True)
         try:
             jacobian = walk.jacobian(formula, step.out, variable, target)
             exact = walk.vjp(formula, step.out, upstream, variable, target)
         except CannotDerive as problem:
             return Link(step, x, name, target, None, None, None, problem)
+        if decreed is not False:
+            return Link(step, x, name, target, jacobian, decreed, decreed, None, True)
         told = in_terms_of(jacobian, step.formula, just_indices(step.out), TensorName(step.name))
         contracted = in_terms_of(exact, step.formula, just_indices(step.out), TensorName(step.name))
         return Link(step, x, name, target, told, contracted, exact)
@@ -259,6 +307,8 @@ class Deriver:
         if link.exact is None or upstream is None:
             return None
         formula, variable = link.differentiated
+        if link.decreed:
+            return self._carried_by_decree(link, upstream, first_of_rows)
         if first_of_rows:
             free = renaming(just_indices(step.out), just_indices(rows))
             found = walk.jacobian(substitute(formula, free), rows, variable, link.target)
@@ -268,6 +318,17 @@ class Deriver:
             found = walk.vjp(formula, step.out, substitute(upstream, at_out), variable, link.target, rows)
         found = in_terms_of(found, step.formula, just_indices(step.out), TensorName(step.name))
         return found if weight(found) <= CARRIED else None
+
+    @staticmethod
+    def _carried_by_decree(link: Link, upstream: Expr, first_of_rows: bool) -> Expr | None:
+        """The author's formula with the upstream put in; for the rows of a Jacobian there is none."""
+        if first_of_rows or link.exact is None:
+            return None
+        out = link.step.out
+        arriving = places("t", [numeric_size(n) for _, n in out])
+        named = bar(link.step.name)
+        at_out = substitute(upstream, renaming(just_indices(arriving), just_indices(out)))
+        return walk.canonical(expand_entries(link.exact, named, at_out, just_indices(out)))
 
     # closed forms
 

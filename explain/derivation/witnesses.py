@@ -10,9 +10,10 @@ import numpy as np
 from explain.calculus.evaluate import evaluate
 from explain.calculus.symbols import Index, numeric_size
 from explain.derivation import check
+from explain.derivation.check import FORMULA
 from explain.derivation.model import Check
 from explain.derivation.plan import TANGENT, Plan, PlannedStep
-from explain.derivation.pullback import pull_back, pull_back_whole
+from explain.derivation.pullback import pull_back, pull_back_whole, walk_back
 from explain.derivation.replay import Replay, differences
 from explain.derivation.request import Request
 from explain.derivation.symbolic import Bind, bar, given_arrays
@@ -55,9 +56,26 @@ class Witnesses:
 
     def of_gradient(self, leaf: int, value: Any, planned: Any) -> tuple[Check, ...]:
         dtype = dtype_of(self.tape.values[leaf].array)
+        reason = self.barred(leaf)
+        if reason in ("hooked", "written"):
+            return tuple([Check(name, "not_applicable", None, reason) for name in ("formula", "differences")])
         sent = [s.cotangent for s in self.r.backward.sent] if self.r.backward else [value]
         floor = check.rounding_floor(dtype, [*sent, self.tape.values[self.r.output].array * 0 + 1])
-        return (self._formula_check(leaf, value, planned, dtype, floor), self._differences(leaf, value, dtype, floor))
+        formula = self._formula_check(leaf, value, planned, dtype, floor)
+        if reason is not None:
+            return (formula, Check("differences", "not_applicable", None, reason))
+        return (formula, self._differences(leaf, value, dtype, floor))
+
+    def barred(self, leaf: int) -> str | None:
+        """Why what arrives at a leaf is not the derivative, by the program's own will: a hook replaced a cotangent on the
+        way, values were overwritten in between, or a custom Function sent something else."""
+        hooked = self.r.backward.hooked if self.r.backward else ()
+        if self.r.stale:
+            return "written"
+        after = {leaf, *(i for k in self.replay.dependents(leaf) for i in self.tape.applied[k].outputs)}
+        if after & set(hooked):
+            return "hooked"
+        return "decreed" if any(not b.agrees for i, b in self.r.blocks.items() if i in after) else None
 
     @cached_property
     def seed(self) -> Any:
@@ -76,6 +94,12 @@ class Witnesses:
         """The gradient by the ops' own vjp rules, run in float64: the tape without the rounding of its dtype."""
         return pull_back_whole(self.tape, self.replay.values, self.r.output, self.seed, leaf)
 
+    def _rerun(self, leaf: int, value: Any, dtype: str, floor: float) -> Check:
+        """Whether the recorded tape, run again as it is and in its own dtype, gives what the program got."""
+        seed = np.asarray(self.seed).astype(np.asarray(self.tape.values[self.r.output].array).dtype)
+        again = walk_back(self.tape, self.r.output, seed[()], [leaf]).gradients.get(leaf, 0.0)
+        return check.judged("formula", *check.gap_and_scale(again, value), FORMULA[dtype], floor)
+
     def _formula_check(self, leaf: int, value: Any, planned: Any, dtype: str, floor: float) -> Check:
         try:
             found = [self._by_steps(leaf)]
@@ -92,7 +116,8 @@ class Witnesses:
             first = check.formula_check(value, [closed], dtype, floor, special)
         if first.status != "failed" or dtype == "float64":
             return first
-        return check.in_float64(first, check.formula_check(self._in_float64(leaf), found, "float64", 0.0, special))
+        again = check.formula_check(self._in_float64(leaf), found, "float64", 0.0, special)
+        return check.in_float64(first, again, self._rerun(leaf, self._pulled(value), dtype, floor))
 
     def _by_steps(self, leaf: int) -> Any:
         """The gradient from the steps' formulas alone, each fed with the one before: no number of the tape's backward."""
@@ -122,13 +147,18 @@ class Witnesses:
         first = check.differences_check(value, finer, dtype, floor, special)
         if first.status != "failed" or dtype == "float64":
             return first
-        return check.in_float64(first, check.differences_check(self._in_float64(leaf), finer, "float64", 0.0, special))
+        again = check.differences_check(self._in_float64(leaf), finer, "float64", 0.0, special)
+        return check.in_float64(first, again, self._rerun(leaf, value, dtype, floor))
 
     def of_step(self, planned: PlannedStep, upstream: Any, value: Any) -> Check:
         link = planned.link
         x = self.tape.values[link.input]
+        if link.decreed:
+            return Check("adjoint", "not_applicable", None, "decreed")
         if planned.problem is not None:
             return Check("adjoint", "not_applicable", None, "cannot_derive", {"what": planned.problem.message})
+        if self.r.stale & {link.step.group.output, *link.step.group.inputs}:
+            return Check("adjoint", "not_applicable", None, "written")
         if upstream is None or value is None:
             upstream, value = self._vjp_of_step(planned)
         assert planned.forward is not None
@@ -143,8 +173,12 @@ class Witnesses:
         first = check.adjoint_check(upstream, pairs, value, dtype_of(x.array), floor)
         if first.status != "failed" or dtype_of(x.array) == "float64":
             return first
+        dtype = dtype_of(x.array)
+        values = {one.id: one.array for one in self.tape.values}
+        rerun = pull_back(self.tape, values, link.step.group, upstream, link.input)
+        same = check.judged("adjoint", *check.gap_and_scale(rerun, value), FORMULA[dtype], floor)
         v, sent = self._vjp_of_step(planned)
-        return check.in_float64(first, check.adjoint_check(v, pairs, sent, "float64", 0.0))
+        return check.in_float64(first, check.adjoint_check(v, pairs, sent, "float64", 0.0), same)
 
     def _vjp_of_step(self, planned: PlannedStep) -> tuple[Any, Any]:
         """The step's vjp rules run on a random cotangent in float64, where no backward was recorded."""

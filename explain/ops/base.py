@@ -82,6 +82,7 @@ class Op:
     listed: bool = False  # torch takes the tensors as one list: stack([a, b])
     composite: bool = False  # made of other ops, without rule and formula of its own
     differentiable: bool = True
+    repeatable: bool = True  # forward can run again on other arrays
     in_place: bool | None = None  # whether each method has an in-place twin; None: where it broadcasts and has a derivative
     views: bool = False  # the output may lie in the first input's memory
     reads_values: tuple[int, ...] = ()  # inputs that must stay integers or masks (indices, class targets)

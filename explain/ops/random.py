@@ -25,6 +25,9 @@ class Generator:
         self._kept_normal: float | None = None
         return self
 
+    def __repr__(self) -> str:
+        return f"<torch._C.Generator object at {id(self):#x}>"
+
     def initial_seed(self) -> int:
         """The seed that the stream started from."""
         return self.seed

@@ -7,24 +7,39 @@ All that is put in are calls of one object, under a name that nobody can write.
 from __future__ import annotations
 
 import ast
+from dataclasses import dataclass
 from typing import Any
 
 WITNESS = "the witness"
 """The name of the object that is told; it has a space in it, so a program can neither read nor write it."""
 
 
-def instrumented(tree: ast.Module, echo: bool = True) -> ast.Module:
-    """The tree with calls of the witness's ``bound``, ``echo``, ``loop``, ``tick`` and ``branch``."""
-    made = _Instrument(echo).visit(tree)
+@dataclass(frozen=True)
+class Construct:
+    """A loop or a branch (``kind``), its lines, of a branch the condition as ``code``. ``binds``: what it decides is more
+    than what is printed."""
+
+    kind: str
+    line: int
+    end: int
+    code: str
+    binds: bool
+
+
+def instrumented(tree: ast.Module, code: str, echo: bool = True) -> tuple[ast.Module, tuple[Construct, ...]]:
+    """The tree with calls of the witness's ``bound``, ``echo``, ``loop`` and ``branch``, and the loops and branches that
+    these are told of by their number. ``code``: what the tree was parsed from."""
+    visitor = _Instrument(code, echo)
+    made = visitor.visit(tree)
     ast.fix_missing_locations(made)
-    return made
+    return made, tuple(visitor.constructs)
 
 
 class _Instrument(ast.NodeTransformer):
-    def __init__(self, echo: bool) -> None:
+    def __init__(self, code: str, echo: bool) -> None:
+        self.code = code
         self.echo = echo
-        self.depth = 0
-        self.loops = 0
+        self.constructs: list[Construct] = []
 
     # what stands at the top
 
@@ -101,31 +116,45 @@ class _Instrument(ast.NodeTransformer):
     # loops and branches
 
     def visit_For(self, node: ast.For) -> list[ast.stmt]:
+        number = self._number("loop", node)
         self.generic_visit(node)
         node.body = [*self._told([node.target], node), *node.body]
-        return self._counted(node)
+        return self._counted(node, number)
 
     def visit_While(self, node: ast.While) -> list[ast.stmt]:
+        number = self._number("loop", node)
         self.generic_visit(node)
-        return self._counted(node)
+        return self._counted(node, number)
 
-    def _counted(self, node: ast.For | ast.While) -> list[ast.stmt]:
-        self.loops += 1
-        name = f"loop {self.loops}"
-        start = ast.Assign([ast.Name(name, ast.Store())], _call("loop", [ast.Constant(node.lineno)], node))
+    def _counted(self, node: ast.For | ast.While, number: int) -> list[ast.stmt]:
+        name = f"loop {number}"
+        start = ast.Assign([ast.Name(name, ast.Store())], _call("loop", [ast.Constant(number)], node))
         tick = ast.Expr(ast.Call(ast.Name(name, ast.Load()), [], []))
         node.body = [_located(tick, node), *node.body]
         return [_located(start, node), node]
 
     def visit_If(self, node: ast.If) -> ast.If:
+        number = self._number("branch", node)
         self.generic_visit(node)
-        node.test = _call("branch", [ast.Constant(node.lineno), node.test], node.test)
+        node.test = _call("branch", [ast.Constant(number), node.test], node.test)
         return node
 
     def visit_IfExp(self, node: ast.IfExp) -> ast.IfExp:
+        number = self._number("branch", node)
         self.generic_visit(node)
-        node.test = _call("branch", [ast.Constant(node.lineno), node.test], node.test)
+        node.test = _call("branch", [ast.Constant(number), node.test], node.test)
         return node
+
+    def _number(self, kind: str, node: ast.For | ast.While | ast.If | ast.IfExp) -> int:
+        test = None if isinstance(node, ast.For) else node.test
+        code = " ".join((ast.get_source_segment(self.code, test) or "").split()) if test is not None else ""
+        binds = isinstance(node, ast.IfExp) or any(
+            isinstance(part, ast.Assign | ast.AugAssign | ast.AnnAssign | ast.Return | ast.NamedExpr)
+            for statement in (*node.body, *node.orelse)
+            for part in ast.walk(statement)
+        )
+        self.constructs.append(Construct(kind, node.lineno, node.end_lineno or node.lineno, code, binds))
+        return len(self.constructs) - 1
 
 
 def _bound(name: str, node: ast.AST) -> ast.stmt:

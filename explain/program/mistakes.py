@@ -21,7 +21,8 @@ _TABLE: tuple[tuple[str, str], ...] = (
     ("scalar_only", r"grad can be implicitly created only for scalar outputs"),
     ("second_backward", r"Trying to backward through the graph a second time"),
     ("no_grad_fn", r"element \d+ of tensors does not require grad and does not have a grad_fn"),
-    ("seed_shape", r"Mismatch in shape: grad_output\[\d+\] has a shape of torch\.Size\((?P<given>.*?)\) and output\[\d+\] has a "
+    ("seed_shape", r"Mismatch in shape: grad_output\[\d+\] has a shape of torch\.Size\((?P<given>.*?)\) and "
+     r"output\[\d+\] has a "
      r"shape of torch\.Size\((?P<wanted>.*?)\)\."),
     ("seed_type", r"gradients can be either Tensors or None, but got (?P<kind>.*)"),
     ("seed_count", r"got \d+ tensors and \d+ gradients"),
@@ -56,12 +57,14 @@ _TABLE: tuple[tuple[str, str], ...] = (
     ("in_place_shape", r"output with shape (?P<own>\[.*?\]) doesn't match the broadcast shape (?P<wanted>\[.*?\])"),
     ("expanded_size", r"The expanded size of the tensor \((?P<wanted>\d+)\) must match the existing size \((?P<own>\d+)\)"),
     ("resize", r"cannot resize variables that require grad"),
-    ("broadcast", r"The size of tensor a \((?P<a>\d+)\) must match the size of tensor b \((?P<b>\d+)\) at non-singleton dimension "
+    ("broadcast", r"The size of tensor a \((?P<a>\d+)\) must match the size of tensor b \((?P<b>\d+)\) at "
+     r"non-singleton dimension "
      r"(?P<dim>\d+)"),
     ("matrix_shapes", r"mat1 and mat2 shapes cannot be multiplied \((?P<a>\d+)x(?P<b>\d+) and (?P<c>\d+)x(?P<d>\d+)\)"),
     ("vector_shapes", r"size mismatch, got input|inconsistent tensor size, expected tensor"),
     ("product_of_numbers", r"both arguments to matmul need to be at least 1D"),
-    ("mixed_dtypes", r"to have the same dtype, but got|must have the same dtype|expected both vectors to have same dtype|expected "
+    ("mixed_dtypes", r"to have the same dtype, but got|must have the same dtype|expected both vectors to have same "
+     r"dtype|expected "
      r"scalar type"),
     ("einsum", r"einsum\(\)"),
     ("batch_shapes", r"Expected size for first two dimensions of batch2 tensor to be"),
@@ -80,9 +83,11 @@ _TABLE: tuple[tuple[str, str], ...] = (
      r"(?P<high>-?\d+)\], but got (?P<dim>-?\d+)\)"),
     ("dim_twice", r"dim \d+ appears multiple times in the list of dims"),
     ("t_rank", r"t\(\) expects a tensor with <= 2 dimensions"),
-    ("integer_mean", r"could not infer output dtype\. Input dtype must be either a floating point|std and var only support floating "
+    ("integer_mean", r"could not infer output dtype\. Input dtype must be either a floating point|std and var only "
+     r"support floating "
      r"point|Expected a floating point or complex tensor as input"),
-    ("not_one_entry", r"a Tensor with (?P<n>\d+) elements cannot be converted to Scalar|only one element tensors can be converted "
+    ("not_one_entry", r"a Tensor with (?P<n>\d+) elements cannot be converted to Scalar|only one element tensors can "
+     r"be converted "
      r"to Python scalars"),
     ("truth", r"Boolean value of Tensor with (more than one value|no values) is ambiguous"),
     ("zero_dim", r"len\(\) of a 0-d tensor|iteration over a 0-d tensor"),
@@ -92,7 +97,8 @@ _TABLE: tuple[tuple[str, str], ...] = (
     ("minus_masks", r"Subtraction, the `-` operator|Negation, the `-` operator"),
     ("condition", r"expected condition to be a boolean tensor|only supports boolean masks|expected BoolTensor for mask"),
     ("class_bounds", r"Target (?P<target>-?\d+) is out of bounds"),
-    ("class_dtype", r"expected target dtype to be Long or Byte|expected scalar type Long but found|RuntimeError: 0D or 1D target|0D or "
+    ("class_dtype", r"expected target dtype to be Long or Byte|expected scalar type Long but found|RuntimeError: 0D "
+     r"or 1D target|0D or "
      r"1D target tensor expected, multi-target not supported"),
     ("batch_sizes", r"Expected input batch_size \((?P<a>\d+)\) to match target batch_size \((?P<b>\d+)\)"),
     ("probabilities", r"all elements of (?:input|target) should be between 0 and 1"),
@@ -103,14 +109,17 @@ _TABLE: tuple[tuple[str, str], ...] = (
     ("normalized_shape", r"Given normalized_shape=(?P<wanted>\[.*?\]), expected input with shape"),
     ("one_value", r"Expected more than 1 value per channel when training"),
     ("no_forward", r"is missing the required \"forward\" function"),
-    ("no_super", r"cannot assign \w+ before Module\.__init__\(\) call|object has no attribute '_(?:parameters|modules|buffers|"
+    ("no_super", r"cannot assign \w+ before Module\.__init__\(\) call|object has no attribute "
+     r"'_(?:parameters|modules|buffers|"
      r"backward_hooks)'"),
     ("no_parameters", r"optimizer got an empty parameter list"),
     ("optimize_result", r"can't optimize a non-leaf Tensor"),
     ("one_parameter", r"params argument given to the optimizer should be an iterable of Tensors or dicts"),
-    ("function_count", r"function (?P<name>\w+)Backward returned an incorrect number of gradients \(expected (?P<wanted>\d+), got "
+    ("function_count", r"function (?P<name>\w+)Backward returned an incorrect number of gradients \(expected "
+     r"(?P<wanted>\d+), got "
      r"(?P<given>\d+)\)"),
-    ("function_shape", r"Function \w+ returned an invalid gradient at index \d+ - got (?P<given>\[.*?\]) but expected shape compatible "
+    ("function_shape", r"Function \w+ returned an invalid gradient at index \d+ - got (?P<given>\[.*?\]) but "
+     r"expected shape compatible "
      r"with (?P<wanted>\[.*?\])"),
     ("function_type", r"expected Variable or None \(got (?P<kind>\w+)\)"),
     ("function_no_backward", r"You must implement either the backward or vjp method"),
@@ -127,6 +136,14 @@ _TABLE: tuple[tuple[str, str], ...] = (
     ("must_be_tensor", r"(?P<name>[\w.]+)\(\): argument '(?P<argument>\w+)' \(position \d+\) must be Tensor, "
      r"not (?P<kind>\w+)"),
 )  # fmt: skip
+_WARNINGS: tuple[tuple[str, str], ...] = (
+    ("warn_not_leaf", r"The \.grad attribute of a Tensor that is not a leaf Tensor is being accessed"),
+    ("warn_copy", r"To copy construct from a tensor, it is recommended to use"),
+    ("warn_number", r"Converting a tensor with requires_grad=True to a scalar"),
+    ("warn_cycle", r"Using backward\(\) with create_graph=True"),
+    ("target_size", r"Using a target size"),
+    ("warn_scheduler", r"Detected call of `lr_scheduler\.step\(\)` before `optimizer\.step\(\)`"),
+)
 _COMPILED = tuple((key, re.compile(pattern)) for key, pattern in _TABLE)
 _NO_TORCH_NAME = re.compile(r"module '(?P<module>torch[\w.]*)' has no attribute '(?P<name>\w+)'")
 _NO_TENSOR_NAME = re.compile(r"'(?:Tensor|Parameter)' object has no attribute '(?P<name>\w+)'")
@@ -156,6 +173,11 @@ def kind_of(error: BaseException, names: Iterable[str] = ()) -> tuple[str, dict[
         if found:
             return key, {name: value for name, value in found.groupdict().items() if value is not None}
     return "", {}
+
+
+def kind_of_warning(text: str) -> str:
+    """The key of the words that explain a warning; "" if there are none."""
+    return next((key for key, pattern in _WARNINGS if re.search(pattern, text)), "")
 
 
 def _near_in_torch(name: str) -> str:

@@ -22,9 +22,9 @@ METHODS = frozenset(
     f"__{name}__"
     for name in (
         "init new call repr str len getitem setitem delitem iter next contains eq ne lt le gt ge hash bool add radd "
-        "iadd sub rsub isub mul rmul imul truediv rtruediv itruediv floordiv rfloordiv mod rmod pow rpow matmul rmatmul neg pos abs "
-        "invert and or xor enter exit post_init float int index format reversed round getattr setattr set_name get set "
-        "missing copy deepcopy init_subclass class_getitem torch_function"
+        "iadd sub rsub isub mul rmul imul truediv rtruediv itruediv floordiv rfloordiv mod rmod pow rpow matmul rmatmul neg "
+        "pos abs invert and or xor enter exit post_init float int index format reversed round getattr setattr set_name get "
+        "set missing copy deepcopy init_subclass class_getitem torch_function"
     ).split()
 )
 """Special methods that a class may define, and that may be called by name (``super().__init__()``)."""

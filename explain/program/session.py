@@ -18,7 +18,8 @@ from explain.errors import InputError, Place
 from explain.ops.random import default_generator
 from explain.program import guards, shims
 from explain.program.allowed import facade
-from explain.program.instrument import WITNESS, instrumented
+from explain.program.fence import alarm
+from explain.program.instrument import WITNESS, Construct, instrumented
 from explain.program.policy import Policy, Refusal
 from explain.program.source import Source
 from explain.tape import warn
@@ -45,11 +46,9 @@ class TooMuchPrinted(BaseException):
 
 @dataclass(frozen=True)
 class Event:
-    """A loop that ran ``count`` times (kind loop), or a condition that was ``taken`` (kind branch), in a line. ``order``
-    says when."""
+    """A loop that made so many turns (``count`` goes on with it), or a condition that was ``taken``. ``order`` says when."""
 
-    kind: str
-    line: int
+    construct: Construct
     order: int
     count: list[int]
     taken: bool = False
@@ -68,10 +67,12 @@ class Summary:
 
 @dataclass(eq=False)
 class Group:
-    """Walks of one structure: the first in full, the last too (None if it is the first), a row for each."""
+    """Walks of one structure: the first in full, the last too (None if it is the first), a row for each. ``events``: what
+    happened before the first."""
 
     first: Walk
     number: int
+    events: tuple[Event, ...] = ()
     rows: list[Summary] = field(default_factory=list)
     last: Walk | None = None
 
@@ -92,7 +93,6 @@ class Ran:
     groups: tuple[Group, ...]
     tensors: dict[str, Tensor]
     values: dict[str, Any]
-    events: tuple[Event, ...]
     inert: tuple[str, ...]
     recorder: Recorder
 
@@ -117,12 +117,16 @@ class _Printed(io.TextIOBase):
 
 
 class Session:
-    """Runs one program. ``select``: the number of a walk that is kept in full whatever others look like it."""
+    """Runs one program. ``select``: the number of a walk that is kept in full whatever others look like it. ``timeout``:
+    seconds after which it is stopped."""
 
-    def __init__(self, source: Source, *, trusted: bool = False, select: int | None = None) -> None:
+    def __init__(
+        self, source: Source, *, trusted: bool = False, select: int | None = None, timeout: float | None = None
+    ) -> None:
         self.source = source
         self.trusted = trusted
         self.select = select
+        self.timeout = timeout
         self.recorder = Recorder(self.locate)
         self.recorder.keep = self.keep
         self.printed = _Printed(self)
@@ -132,7 +136,7 @@ class Session:
         self.groups: dict[int, Group] = {}
         self.walks = 0
         self.events: deque[Event] = deque(maxlen=MOST_EVENTS)
-        self._order = 0
+        self.constructs: tuple[Construct, ...] = ()
         self._last_lines: frozenset[int] = frozenset()
         self._places: dict[tuple[Any, int], Place] = {}
 
@@ -150,7 +154,8 @@ class Session:
             with warnings.catch_warnings(), redirect_stdout(self.printed), recording(self.recorder):
                 warnings.simplefilter("always")
                 warnings.showwarning = self.warning
-                exec(code, space)
+                with alarm(self.timeout, OutOfTime, again=0.2):
+                    exec(code, space)
         except Refusal as refusal:
             error, line, outcome = refusal, self.line_of(refusal.__traceback__), "refused"
         except (OutOfTime, TooMuchPrinted, RecursionError, MemoryError) as limit:
@@ -167,7 +172,7 @@ class Session:
             self.recorder.name(tensor, name)
         return Ran(
             self.source, outcome, "".join(self.printed.parts), tuple(self.prints), tuple(self.echoes), tuple(self.warned),
-            error, line, tuple(self.groups.values()), tensors, values, tuple(self.events), tuple(shims.inert), self.recorder,
+            error, line, tuple(self.groups.values()), tensors, values, tuple(shims.inert), self.recorder,
         )  # fmt: skip
 
     def compile(self) -> Any:
@@ -185,7 +190,7 @@ class Session:
         except ValueError as error:
             raise InputError(f"{self.source.name}: {error}") from None
         self._last_lines = frozenset(self._ends_of_cells(tree))
-        tree = instrumented(tree)
+        tree, self.constructs = instrumented(tree, self.source.code)
         if not self.trusted:
             tree = Policy().restrict(tree)
         with warnings.catch_warnings():
@@ -278,21 +283,20 @@ class Session:
         self.on_bound(name, value)
         return value
 
-    def on_loop(self, line: int) -> Any:
+    def on_loop(self, number: int) -> Any:
         """A loop begins. Returns what is called for each turn."""
-        self._order += 1
         count = [0]
-        self.events.append(Event("loop", line, self.recorder.now(), count))
+        self.events.append(Event(self.constructs[number], self.recorder.now(), count))
 
         def tick() -> None:
             count[0] += 1
 
         return tick
 
-    def on_branch(self, line: int, test: Any) -> bool:
+    def on_branch(self, number: int, test: Any) -> bool:
         """A condition was evaluated."""
         taken = bool(test)
-        self.events.append(Event("branch", line, self.recorder.now(), [1], taken))
+        self.events.append(Event(self.constructs[number], self.recorder.now(), [1], taken))
         return taken
 
     def keep(self, walk: Walk) -> None:
@@ -303,7 +307,7 @@ class Session:
             key = hash(("selected", key))
         group = self.groups.get(key)
         if group is None:
-            group = self.groups[key] = Group(walk, self.walks)
+            group = self.groups[key] = Group(walk, self.walks, tuple(self.events))
         else:
             group.last = walk
         group.rows.append(_summary(self.walks, walk))

@@ -17,8 +17,9 @@ from explain.derivation.model import Formula, Run
 from explain.errors import InputError
 from explain.render import terminal
 from explain.render.names import distinct, names_in
+from explain.render.page import run_view
 from explain.render.typeset import Latex, Plain, Typesetter
-from explain.render.view import formula_view, run_view
+from explain.render.view import formula_view, step_view
 from explain.render.words import catalogue
 
 FLAT_LIST = re.compile(r"\[\n\s+([^\[\]{}\"]*?)\n\s+\]")
@@ -62,6 +63,8 @@ def render_run(
     environment.filters.update(terminal.filters(columns, color))
     with distinct(names_in(run)):
         page = run_view(run, chosen.typesetter(index_base))
+    for told in (*page["warnings"], *([page["error"]] if page["error"] else ())):
+        told["explanation"] = explanation(told, lang)
     text = environment.get_template("derivation.j2").render(page=page, format=chosen.folder)
     return re.sub(r"\n{3,}", "\n\n", re.sub(r"[ \t]+\n", "\n", text)).strip() + "\n"
 
@@ -81,6 +84,7 @@ def _environment(lang: str) -> Any:
     )
     environment.install_gettext_translations(catalogue(lang), newstyle=True)  # type: ignore[attr-defined]
     environment.filters["superscript"] = lambda n: str(n).translate(SUPERSCRIPTS)
+    environment.filters["quoted"] = lambda text: text.replace("\n", "\n> ")
     environment.filters["indent_after"] = _indent_after
     environment.filters["aligned"] = lambda lines: " \\\\\n".join(line.replace(" = ", " &= ", 1) for line in lines)
     return environment
@@ -118,11 +122,17 @@ def _run_to_json(run: Run, lang: str, index_base: int, arrays: Arrays) -> str:
     setter = Latex(index_base)
     view = run_view(run, setter)
     core["view"] = {"lang": lang, "index_base": index_base}
+    if core["error"] is not None:
+        core["error"]["explanation"] = explanation(core["error"], lang)
+    for warning in core["warnings"]:
+        warning["explanation"] = explanation(warning, lang)
     words = _environment(lang).get_template("words/sentence.j2").make_module({})
     for d, data, shown in zip(run.derivations, core["derivations"], view["derivations"], strict=True):
+        sentences = {seen["number"]: seen for seen in shown["steps"] if "number" in seen}
         for row, out in zip(d.rows, data["nodes"], strict=True):
             _add_latex(out["formula"], row.formula, setter)
-        for step, out, seen in zip(d.steps, data["steps"], shown["steps"], strict=True):
+        for step, out in zip(d.steps, data["steps"], strict=True):
+            seen = sentences.get(step.number) or step_view(step, d, setter)
             out["sentence"] = str(words.sentence(seen, lambda tex: f"${tex}$"))
             for key, f in (("formula", step.formula), ("jacobian", step.jacobian)):
                 _add_latex(out[key], f, setter)
@@ -139,6 +149,13 @@ def _run_to_json(run: Run, lang: str, index_base: int, arrays: Arrays) -> str:
             _add_latex(out["formula"], let.formula, setter)
     text = json.dumps(core, ensure_ascii=False, indent=1, allow_nan=False)
     return FLAT_LIST.sub(lambda found: "[" + re.sub(r"\s+", " ", found[1]) + "]", text) + "\n"
+
+
+def explanation(error: dict[str, Any], lang: str) -> str | None:
+    """Why an exception arose and what to write instead; None where we have no words for it."""
+    mistakes = _environment(lang).get_template("words/mistakes.j2").make_module({})
+    words = getattr(mistakes, error["kind"], None) if error["kind"] else None
+    return str(words(error["details"])) if words is not None else None
 
 
 def _add_latex(data: dict[str, Any] | None, f: Formula | None, setter: Typesetter) -> None:

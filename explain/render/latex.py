@@ -80,32 +80,36 @@ def escaped(text: str) -> str:
 class _Shown:
     """A name in LaTeX: the core that a bar goes over, its subscript, and whether indices can stand right after it."""
 
-    def __init__(self, core: str, subscript: str = "", letter: bool = False, simple: bool = True) -> None:
-        self.core, self.subscript, self.letter = core, subscript, letter
+    def __init__(self, core: str, subscript: str = "", letter: bool = False, simple: bool = True, turn: str = "") -> None:
+        self.core, self.subscript, self.letter, self.turn = core, subscript, letter, turn
         self.simple = simple and not subscript
 
     @property
+    def head(self) -> str:
+        return self.core + (f"^{{({self.turn})}}" if self.turn else "")
+
+    @property
     def text(self) -> str:
-        return self.core + lowered(self.subscript)
+        return self.head + lowered(self.subscript)
 
 
 def _name(name: Name) -> _Shown:
     if name.inner is None:
         if name.verbatim:
-            return _Shown(_verbatim(name.base))
+            return _Shown(_verbatim(name.base), turn=name.turn)
         core = _word(name.base)
         subscripts = list(name.subscripts)
         letter = not core.startswith((r"\mathrm", r"\text"))
         if letter and subscripts and subscripts[0] in ACCENTS:
             core = f"{ACCENTS[subscripts.pop(0)]}{_argument(core)}"
         shown = [s if s.isdigit() else TEX_GREEK.get(s) or _upright(s) for s in subscripts]
-        return _Shown(core, ",".join(shown), letter)
+        return _Shown(core, ",".join(shown), letter, turn=name.turn)
     inner = _name(name.inner)
     if name.wrapper == "bar":
         over = r"\bar" if inner.letter else r"\overline"
-        return _Shown(f"{over}{_argument(inner.core)}", inner.subscript, inner.letter, inner.simple)
+        return _Shown(f"{over}{_argument(inner.core)}", inner.subscript, inner.letter, inner.simple, inner.turn)
     if name.wrapper == "d":
-        return _Shown(rf"\mathrm{{d}}{inner.core}", inner.subscript, False, inner.letter and inner.simple)
+        return _Shown(rf"\mathrm{{d}}{inner.core}", inner.subscript, False, inner.letter and inner.simple, inner.turn)
     own = getattr(REGISTRY.get(name.wrapper), "latex", "")
     if own.startswith("^"):
         base = inner.text if inner.simple else group(inner.text)
@@ -196,8 +200,9 @@ class LatexPrinter(Printer):
     def named(self, name: str, indices: Sequence[Affine]) -> Piece:
         shown = _name(split_name(name))
         if not indices:
-            return shown.text, ATOM if shown.simple or shown.subscript else POWER
-        return (shown.core if shown.simple else f"({shown.text})") + lowered(self.places(indices)), ATOM
+            return shown.text, ATOM if (shown.simple or shown.subscript) and not shown.turn else POWER
+        text = (shown.head if shown.simple else f"({shown.text})") + lowered(self.places(indices))
+        return text, POWER if shown.turn and shown.simple else ATOM  # no power beside the number of a turn
 
     def places(self, indices: Sequence[Affine]) -> str:
         """Indices in a subscript, with commas unless each is one letter or digit."""

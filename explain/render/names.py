@@ -7,12 +7,13 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass, fields, is_dataclass, replace
 from typing import Any
 
 from sympy import Basic, Symbol
 
 WRAPPED = re.compile(r"(\w+)\((.*)\)", re.DOTALL)
+TURNED = re.compile(r"(.+)\^\((\d+)\)", re.DOTALL)
 FIELDS = ("name", "inputs", "output", "shape")  # of a document, where names stand as texts
 NUMBERED = re.compile(r"(.*\D)(\d+)", re.DOTALL)
 
@@ -31,7 +32,7 @@ TEX_LETTERS = {GREEK[word]: tex for word, tex in TEX_GREEK.items() if not word.s
 @dataclass(frozen=True)
 class Name:
     """A name taken apart. ``wrapper``: bar, d or an op's name, with ``inner``; else ``base`` with ``subscripts``;
-    ``verbatim``: to be printed letter by letter."""
+    ``verbatim``: to be printed letter by letter; ``turn``: which of several values of one name it is, ``b^(2)``."""
 
     text: str
     wrapper: str = ""
@@ -39,6 +40,7 @@ class Name:
     base: str = ""
     subscripts: tuple[str, ...] = ()
     verbatim: bool = False
+    turn: str = ""
 
 
 _VERBATIM: ContextVar[frozenset[str]] = ContextVar("_VERBATIM", default=frozenset())
@@ -81,7 +83,7 @@ def _innermost(name: Name) -> Name:
 
 def _appearance(name: Name) -> tuple[str, ...]:
     """What a reader sees of a name."""
-    return tuple(GREEK.get(part, part).translate(LATIN) for part in (name.base, *name.subscripts))
+    return tuple(GREEK.get(part, part).translate(LATIN) for part in (name.base, *name.subscripts, f"^{name.turn}"))
 
 
 def split_name(name: str) -> Name:
@@ -89,6 +91,9 @@ def split_name(name: str) -> Name:
     wrapped = WRAPPED.fullmatch(name)
     if wrapped:
         return Name(name, wrapper=wrapped[1], inner=split_name(wrapped[2]))
+    turned = TURNED.fullmatch(name)
+    if turned:
+        return replace(split_name(turned[1]), text=name, turn=turned[2])
     if name in _VERBATIM.get():
         return Name(name, base=name, verbatim=True)
     if name.endswith("_") and name[:-1] in GREEK:

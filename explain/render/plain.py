@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any, ClassVar
 
@@ -46,6 +47,9 @@ def plain_matrix(
 
 def _name(name: Name) -> tuple[str, bool]:
     """The name, and whether lowered indices can stand right after it."""
+    if name.turn:
+        text, simple = _name(replace(name, turn="", text=name.text.rpartition("^")[0]))
+        return f"{text}⁽{''.join(RAISED[c] for c in name.turn)}⁾", True
     if name.inner is None:
         base = name.base if name.verbatim else GREEK.get(name.base, name.base)
         if not name.subscripts:
@@ -55,7 +59,7 @@ def _name(name: Name) -> tuple[str, bool]:
         return name.text, name.text[-1].isalpha()
     inner, simple = _name(name.inner)
     core = inner[0]
-    letter = core.isalpha() and (len(inner) == 1 or all(c in "₀₁₂₃₄₅₆₇₈₉" for c in inner[1:]))
+    letter = core.isalpha() and all(c in "₀₁₂₃₄₅₆₇₈₉⁽⁾⁰¹²³⁴⁵⁶⁷⁸⁹" for c in inner[1:])
     if name.wrapper == "bar" and letter:
         return unicodedata.normalize("NFC", core + MACRON) + inner[1:], simple
     if name.wrapper == "d" and letter:

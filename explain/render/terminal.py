@@ -20,7 +20,8 @@ def filters(columns: int, color: bool) -> dict[str, Callable[..., str]]:
     found: dict[str, Callable[..., str]] = {name: _paint(code if color else "") for name, code in PAINT.items()}
     found["width"] = lambda text: width(text)  # type: ignore[assignment, return-value]
     found["wrapped"] = lambda text: wrapped(text, columns)
-    found["table"] = lambda rows, say: table(rows, say, columns)
+    found["table"] = lambda rows, say, tell, lines: table(rows, say, tell, columns, lines)
+    found["calls_table"] = calls_table
     return found
 
 
@@ -43,29 +44,52 @@ def wrapped(text: str, columns: int) -> str:
     return "\n".join([*lines, current.rstrip()])
 
 
-def table(rows: list[dict[str, Any]], say: Any, columns: int) -> str:
-    """The forward table: name, shape, one entry, value, grad_fn, in aligned columns; values last if they are long."""
+def table(rows: list[dict[str, Any]], say: Any, tell: Any, columns: int, lines: bool) -> str:
+    """The forward table: name, shape, one entry, value, grad_fn, in aligned columns; values last if they are long.
+    ``lines``: with the numbers of the program's lines before all."""
     cells = []
     for r in rows:
+        if "left_out" in r:
+            cells.append([" " * 5 * lines + "⋮", "", str(tell.rows_left_out(r["left_out"])), "", ""])
+            continue
         kind = r["kind"]
         words = {"leaf": say.leaf, "given": say.given, "positions": say.positions}
-        entry = str(words[kind]()) if kind in words else r["entry"] or r["code"]
+        entry = str(words[kind]()) if kind in words else r["entry"] or r["code"] or ""
         value = r["value"]
         shown = "" if value is None else str(say.all(value["text"])) if value["all"] else value["text"]
-        cells.append([r["name"], str(say.scalar()) if r["scalar"] else r["shape"], entry, shown, r["grad_fn"] or ""])
-    widths = [max(width(row[k]) for row in cells) for k in range(5)]
+        name = (f"{r['line'] or '':>3}  " if lines else "") + r["name"]
+        cells.append([name, str(say.scalar()) if r["scalar"] else r["shape"], entry, shown, r["grad_fn"] or ""])
+    widths = _widths(cells)
     if sum(widths) + 14 <= columns:
-        return "\n".join(
-            "    " + "  ".join(_padded(c, w) for c, w in zip(row, widths, strict=True)).rstrip() for row in cells
-        )
-    lines = []
+        return _aligned(cells)
+    found = []
     for name, shape, entry, value, grad_fn in cells:
-        lines.append(
+        found.append(
             f"    {_padded(name, widths[0])}  {_padded(shape, widths[1])}  {entry}" + (f"  {grad_fn}" if grad_fn else "")
         )
         if value:
-            lines.append(" " * (8 + widths[0] + widths[1]) + f"= {value}")
-    return "\n".join(lines)
+            found.append(" " * (8 + widths[0] + widths[1]) + f"= {value}")
+    return "\n".join(found)
+
+
+def calls_table(calls: dict[str, Any], tell: Any, output: str) -> str:
+    """The table of a loop's calls."""
+    head = [str(tell.call()), str(tell.line()), output, *calls["names"]]
+    rows = [
+        ["…"] + [""] * (len(head) - 1) if r is None
+        else [str(r["number"]), str(r["line"] or ""), r["output"] or "", *r["gradients"]]
+        for r in calls["rows"]
+    ]  # fmt: skip
+    return _aligned([head, *rows])
+
+
+def _widths(cells: list[list[str]]) -> list[int]:
+    return [max(width(row[k]) for row in cells) for k in range(len(cells[0]))]
+
+
+def _aligned(cells: list[list[str]]) -> str:
+    widths = _widths(cells)
+    return "\n".join("    " + "  ".join(_padded(c, w) for c, w in zip(row, widths, strict=True)).rstrip() for row in cells)
 
 
 def _padded(text: str, columns: int) -> str:

@@ -20,6 +20,7 @@ class Typesetter(Protocol):
     """Everything a page sets that is mathematics. All methods return text of the notation."""
 
     base: int
+    dots: str  # what stands for lines left out
     ell: str  # the number ⟨v, y⟩ that a given cotangent makes of a tensor
     most_substituted: int  # a line with numbers in place of names is shown for at most so many entries
 
@@ -54,6 +55,7 @@ class Typesetter(Protocol):
 class Latex:
     """LaTeX, as Markdown and HTML take it."""
 
+    dots = r"&\;\;\vdots"
     ell = r"\ell"
     most_substituted = 24
 
@@ -94,6 +96,7 @@ class Latex:
 class Plain:
     """One-line Unicode for terminals."""
 
+    dots = "⋮"
     ell = "ℓ"
     most_substituted = 12
 

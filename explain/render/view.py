@@ -12,34 +12,29 @@ from dataclasses import fields, is_dataclass
 from typing import Any
 
 import numpy as np
-from sympy import Expr
+from sympy import Expr, Pow
 
 from explain.calculus.symbols import TensorName
 from explain.derivation.check import DIFFERENCES, FORMULA
-from explain.derivation.model import Check, Derivation, Formula, Gradient, Note, Row, Run, Step
-from explain.render import figures
+from explain.derivation.model import Check, Derivation, Fold, Formula, Gradient, Note, Row, Step
+from explain.render import figures, folding
 from explain.render.typeset import Typesetter
 from explain.tape.printing import tensor_repr
 
 View = dict[str, Any]
-
-
-def run_view(run: Run, t: Typesetter) -> View:
-    """The whole page."""
-    return {
-        "source": run.source,
-        "form": run.form,
-        "given": list(run.given),
-        "ok": run.ok,
-        "outcome": run.outcome,
-        "derivations": [derivation_view(d, t) for d in run.derivations],
-    }
+CALLS = 10
+"""A table of calls has at most so many rows."""
 
 
 def derivation_view(d: Derivation, t: Typesetter) -> View:
     """One derivation."""
     return {
         "mode": d.mode,
+        "kind": d.kind,
+        "line": d.line,
+        "call": d.call,
+        "number": d.number,
+        "calls": _calls(d, t),
         "symbolic": d.symbolic,
         "ok": d.ok,
         "output": t.name(d.output),
@@ -49,12 +44,12 @@ def derivation_view(d: Derivation, t: Typesetter) -> View:
         "seed": None if d.cotangent is None else t.array(d.cotangent),
         "answers": [_answer(g, d, t) for g in d.gradients],
         "where": _where(d, t),
-        "rows": [_row(r, t) for r in d.rows],
+        "rows": [{"left_out": r} if isinstance(r, int) else _row(r, t) for r in folding.rows(d.rows)],
         "edges": _edges(d, t),
-        "steps": [_step(s, d, t) for s in d.steps],
+        "steps": [_fold(s, d, t) if isinstance(s, Fold) else step_view(s, d, t) for s in folding.steps(d)],
         "together": [_together(g, d, t) for g in d.gradients if g.closed_form],
         "meaning": [_meaning(g, d, t) for g in d.gradients if g.first_order],
-        "notes": [_note(n, t) for n in _all_notes(d)],
+        "notes": [_note_of(n, d, t) for n in _all_notes(d)],
         "failed": [_failed(c, where) for c, where in _all_checks(d) if c.status == "failed"],
         "checks": [_gradient_checks(g, d, t) for g in d.gradients if g.checks],
     }
@@ -73,6 +68,7 @@ def _answer(g: Gradient, d: Derivation, t: Typesetter) -> View:
             answer["matrix"] = t.equation([_derivative(g, d, t, ()), t.matrix(g.closed_form.matrix)])
     if g.grad is not None:
         answer["grad"] = tensor_repr(g.grad)
+        answer["label"] = f"{g.wrt}.grad" if d.kind == "backward" else f"∂{d.output}/∂{g.wrt}"
     if g.jacobian is not None:
         answer["jacobian"] = _flat_matrix(g.jacobian, len(g.shape), t)
         answer["jacobian_shape"] = t.size(np.shape(g.jacobian))
@@ -107,6 +103,26 @@ def _flat_matrix(jacobian: Any, columns_rank: int, t: Typesetter) -> str:
     return t.array(a.reshape(rows, -1))
 
 
+# calls that did the same
+
+
+def _calls(d: Derivation, t: Typesetter) -> View | None:
+    """The table of a loop's calls: the first ones, the last ones, and how many there are in all."""
+    if not d.repeats:
+        return None
+    names = list(dict.fromkeys(name for r in d.repeats for name in r.gradients))
+    shown = d.repeats if len(d.repeats) <= CALLS else (*d.repeats[: CALLS - 4], None, *d.repeats[-3:])
+    rows: list[View | None] = []
+    for r in shown:
+        if r is None:
+            rows.append(None)
+            continue
+        gradients = [t.array(r.gradients[name]) if name in r.gradients else "" for name in names]
+        value = None if r.output is None else t.array(np.float64(r.output))
+        rows.append({"number": r.number, "line": r.line, "output": value, "gradients": gradients})
+    return {"count": len(d.repeats), "names": [t.name(f"bar({name})") for name in names], "rows": rows}
+
+
 # forward
 
 
@@ -121,6 +137,7 @@ def _row(r: Row, t: Typesetter) -> View:
         "value": None if r.value is None else _value(r.value, t),
         "grad_fn": r.grad_fn,
         "code": r.code,
+        "line": r.line,
         "dtype": r.dtype,
     }
 
@@ -132,18 +149,40 @@ def _value(value: Any, t: Typesetter) -> View:
     return {"all": False, "text": t.array(a)}
 
 
-def _edges(d: Derivation, t: Typesetter) -> list[View]:
-    """The graph as a list: each step's output with what it is made of."""
+def _edges(d: Derivation, t: Typesetter) -> list[View | None]:
+    """The graph as a list: each step's output with what it is made of; None for what the turns of a loop repeat."""
+    shown = {r.name for r in folding.rows(d.rows) if isinstance(r, Row)}
     made: dict[str, list[str]] = {}
     for a, b in d.edges:
         made.setdefault(b, []).append(a)
-    return [{"to": t.name(name), "from": [t.name(n) for n in sources]} for name, sources in made.items()]
+    found: list[View | None] = []
+    for name, sources in made.items():
+        if name in shown:
+            found.append({"to": t.name(name), "from": [t.name(n) for n in sources]})
+        elif found and found[-1] is not None:
+            found.append(None)
+    return found
 
 
 # steps
 
 
-def _step(s: Step, d: Derivation, t: Typesetter) -> View:
+def _fold(f: Fold, d: Derivation, t: Typesetter) -> View:
+    """What the turns of a loop repeat, after its first turn: how often, and by what they multiply if that is a number."""
+    found: View = {
+        "fold": f.count,
+        "period": f.period,
+        "first": f.first + f.period,
+        "last": f.first + f.period * f.count - 1,
+    }
+    factor = folding.factor(f, d)
+    if factor is not None:
+        power = Pow(factor, f.count, evaluate=False)
+        found["factor"] = t.equation([t.formula(Formula(power)), t.formula(Formula(factor**f.count))])
+    return found
+
+
+def step_view(s: Step, d: Derivation, t: Typesetter) -> View:
     bar = f"bar({s.output})"
     view: View = {
         "number": s.number,
@@ -152,6 +191,7 @@ def _step(s: Step, d: Derivation, t: Typesetter) -> View:
         "output_name": s.output,
         "input_name": s.input,
         "code": s.code,
+        "line": s.line,
         "rule": s.rule,
         "details": _details(s.details, t),
         "formula": t.equation([t.entry(s.output, s.formula.letters), t.formula(s.formula)]),
@@ -166,7 +206,7 @@ def _step(s: Step, d: Derivation, t: Typesetter) -> View:
         "upstream": t.name(bar),
         "downstream": t.name(f"bar({s.input})"),
         "operations": [_operation(o, t) for o in s.operations],
-        "notes": [_note(n, t) for n in s.notes],
+        "notes": [note_view(n, t) for n in s.notes],
     }
     if s.jacobian is not None and s.contracted is not None:
         rank = len(s.contracted.letters)
@@ -222,7 +262,7 @@ def _operation(o: Any, t: Typesetter) -> View:
         "op": o.op,
         "grad_fn": o.grad_fn,
         "output": t.name(o.output),
-        "code": o.code,
+        "code": o.code or f"{o.op}({', '.join(o.inputs)})",
         "sent": [{"to": t.name(name), "value": None if v is None else t.array(v)} for name, _, v in o.sent],
     }
 
@@ -248,8 +288,13 @@ def _together(g: Gradient, d: Derivation, t: Typesetter) -> View:
     chain = _chain(g, d)
     assert g.closed_form is not None
     lines = [] if d.mode == "jacobian" else [t.equation([t.name(f"bar({d.output})"), "v" if d.mode == "vjp" else "1"])]
+    hidden = folding.hidden(d)
     for s in chain:
         if s.contracted is None:
+            continue
+        if s.number in hidden:
+            if lines and lines[-1] != t.dots:
+                lines.append(t.dots)
             continue
         lines.append(t.equation([_arrival(s, d, t, s.contracted.letters), t.formula(s.contracted)]))
         parts = [other for other in chain if other.input == s.input and other.contracted is not None]
@@ -259,8 +304,9 @@ def _together(g: Gradient, d: Derivation, t: Typesetter) -> View:
     index = g.closed_form.index
     return {
         "wrt": t.name(g.wrt),
-        "steps": [s.number for s in chain],
-        "contributions": list(g.contributions),
+        "steps": folding.ranges([s.number for s in chain]),
+        "single": len(chain) == 1,
+        "contributions": folding.ranges(g.contributions),
         "lines": lines,
         "closed": t.equation([_derivative(g, d, t, index.letters), t.formula(index)]),
         "value": None
@@ -303,11 +349,19 @@ def _precise(x: float) -> str:
 
 
 def _all_notes(d: Derivation) -> list[Note]:
-    found = {(n.kind, str(n.details)): n for n in [*d.notes, *(n for s in d.steps for n in s.notes)]}
+    found = {(n.kind, repr(n.details)): n for n in [*d.notes, *(n for s in d.steps for n in s.notes)]}
     return list(found.values())
 
 
-def _note(n: Note, t: Typesetter) -> View:
+def _note_of(n: Note, d: Derivation, t: Typesetter) -> View:
+    found = note_view(n, t)
+    if n.kind == "accumulated":
+        (g,) = (g for g in d.gradients if g.wrt == n.details["x"])
+        found["details"] |= {"before": t.array(g.before), "value": t.array(g.value), "after": t.array(g.grad)}
+    return found
+
+
+def note_view(n: Note, t: Typesetter) -> View:
     return {"kind": n.kind, "details": _details(n.details, t)}
 
 

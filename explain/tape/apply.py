@@ -85,6 +85,8 @@ def _node(op: Op, ins: tuple[Any, ...], arrays: list[Any], options: dict[str, An
         slots = tuple([t.slot if isinstance(t, Tensor) else 0 for t in ins])
         metas = tuple([(t.array.shape, t.array.dtype) if isinstance(t, Tensor) else None for t in ins])
     node = _new_node(Node)
+    if False in needs:
+        node.untracked = tuple([None if need else t for t, need in zip(ins, needs, strict=True)])
     node.op = op
     node.options = options
     node.parents = parents
@@ -166,8 +168,11 @@ def apply_pair(op: Op, a: Tensor, b: Any) -> Tensor:
     node.rank = next_rank()
     if number:
         node.metas = TENSOR_NUMBER
+        node.untracked = b
     else:
         node.metas = TENSORS
+        if needs is not BOTH:
+            node.untracked = b if to_b is None else a
         if left.shape != shape or right.shape != shape:
             node.exact = False
     keep, reads_result = op.keeps(needs)

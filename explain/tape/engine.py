@@ -60,6 +60,8 @@ def _walk(
     for tensor, g in roots:
         if create_graph and not isinstance(g, Tensor):
             g = wrap(g)
+            if recorder is not None:
+                recorder.started(g)
         if tensor.node is None:
             leaves[tensor] = leaves[tensor] + g if tensor in leaves else g
         else:

@@ -79,6 +79,8 @@ class Node:
     ``result``: the output that the rule reads, as (array or tuple of arrays, Version, its count then).
     ``shape``, ``dtype``: of the output; for an op with several ``outputs`` tuples of them.
     ``exact``: no input was promoted and cotangents come in the inputs' own shapes, so none needs to be summed or cast.
+    ``untracked``: the operand of a pair that is differentiated by nobody, or per input of an op with more; with its version
+    if its memory had one. Only who tells the history of a result wants it.
     ``hooks``: functions of the program's own that see what comes and goes, None if there are none.
     ``face``: a weak reference to the object that the program sees, once it looked.
     ``rank``: falls with every new node, so a heap serves the latest first, as PyTorch does.
@@ -99,6 +101,7 @@ class Node:
     result: Any = None
     outputs: int = 1
     exact: bool = True
+    untracked: Any = None
     hooks: Any = None
     face: Any = None
 

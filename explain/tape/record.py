@@ -17,7 +17,7 @@ import numpy as np
 from explain.errors import Place
 from explain.ops.base import Op
 from explain.tape import modes
-from explain.tape.node import Node
+from explain.tape.node import FREED, Node
 from explain.tape.tensor import Tensor
 from explain.tape.trace import Applied, Backward, Call, Frozen, Sent, Tape, Trace, Value, Walk, freeze
 
@@ -35,6 +35,7 @@ class Recorder:
         self.keep: Callable[[Walk], None] = self.walks.append
         self._walk: Walk | None = None
         self._last: Walk | None = None
+        self._sent_to: dict[int, Trace] = {}
         self._silent = self._uncut = 0
         self._next = count().__next__
 
@@ -51,9 +52,9 @@ class Recorder:
         try:
             trace: Trace = thing.trace
         except AttributeError:
-            return self._entered(thing)
+            return self._found(thing) or self._entered(thing)
         if trace.owner is not self:
-            return self._entered(thing)
+            return self._found(thing) or self._entered(thing)
         if trace.array is thing.array or _same_number(trace.array, thing.array):
             return trace
         again = self._entered(thing)  # written to behind the tape's back, through .data or an array
@@ -76,10 +77,26 @@ class Recorder:
         trace.place = None
         trace.requires_grad = False
         trace.is_leaf = True
-        trace.source = trace.grad_fn = trace.origin = trace.derivative = None
+        trace.source = trace.grad_fn = trace.origin = trace.cut = trace.derivative = None
         trace.slot = 0
         trace.order = self._next()
         trace.owner = self
+        return trace
+
+    def constant(self, array: Any) -> Trace:
+        """The trace of an array that no tensor holds."""
+        return self._made(array)
+
+    def computed(self, op: Op, inputs: tuple[Trace, ...], array: Any) -> Trace:
+        """The trace of a result that nobody computed on the tape: an op of one output on traces."""
+        trace = self._made(array)
+        trace.requires_grad, trace.is_leaf = True, False
+        call = Call()
+        call.op, call.inputs, call.options, call.place = op, inputs, {}, None
+        call.grad_fn, call.order, call.walk, call.results = None, self._next(), None, None
+        call.outputs = (ref(trace),)
+        trace.source = call
+        trace.order = self._next()
         return trace
 
     def _entered(self, tensor: Tensor) -> Trace:
@@ -94,6 +111,17 @@ class Recorder:
         if version.recorded is None:
             version.recorded = []
         version.recorded.append(ref(trace))
+        return trace
+
+    def _found(self, tensor: Tensor) -> Trace | None:
+        """The trace of another tensor that stands for the same result: a saved output as a rule gets it back."""
+        call: Call | None = getattr(tensor.node, "call", None)
+        if call is None:
+            return None
+        trace = call.outputs[tensor.slot]()
+        if trace is None or trace.owner is not self or not _same_entries(trace.array, tensor.array):
+            return None
+        tensor.trace = trace
         return trace
 
     def before_write(self, tensor: Tensor) -> None:
@@ -131,6 +159,7 @@ class Recorder:
         before = self.trace(source)
         trace = self._entered(tensor)
         trace.origin = before.names[0] if before.names else before.origin
+        trace.cut = "detach" if before.requires_grad else None
 
     def applied(
         self, op: Op, ins: tuple[Any, ...], arrays: list[Any], options: dict[str, Any], outs: tuple[Any, ...], node: Any
@@ -150,6 +179,7 @@ class Recorder:
         for slot, trace in enumerate(traces):
             trace.place = call.place
             trace.source = None if cut else call
+            trace.cut = "no_grad" if cut else None
             trace.slot = slot
         call.outputs = tuple([ref(t) for t in traces])
         call.results = tuple([t.array for t in traces]) if len(traces) > 1 else None
@@ -184,8 +214,14 @@ class Recorder:
             return None
         seeds = [(self.trace(t), _data(seed)) for t, seed in roots]
         asked = None if wanted is None else [self.trace(t) for t in wanted]
-        self._walk = Walk(kind, seeds, asked, self.locate(), create_graph)
+        self._sent_to.clear()
+        self._walk = Walk(kind, seeds, asked, self.locate(), create_graph, order=self._next())
         return self._walk
+
+    def started(self, seed: Tensor) -> None:
+        """A differentiable walk starts from this cotangent, which nobody gave: the number 1."""
+        if seed.array.size == 1:
+            self.trace(seed).number = 1
 
     def arrived(self, end: Node | Tensor, g: Any) -> None:
         """The total cotangent ``g`` of a leaf or of a node's output (a list for several outputs) is complete."""
@@ -193,7 +229,7 @@ class Recorder:
         if walk is None:
             return
         if isinstance(end, Tensor):
-            leaf = self.trace(end)
+            leaf = self._sent_to.get(id(end)) or self.trace(end)
             walk.arrived[leaf] = walk.gradients[leaf] = np.array(_data(g))
             if leaf not in walk.before:
                 walk.before[leaf] = None if end.gradient is None else np.array(end.gradient.array)
@@ -201,6 +237,7 @@ class Recorder:
         call = getattr(end, "call", None)
         if call is None:
             return
+        walk.stale += _overwritten(end, call)
         for reference, part in zip(call.outputs, g if isinstance(g, list) else [g], strict=True):
             trace = reference()
             if part is not None and trace is not None:
@@ -211,6 +248,9 @@ class Recorder:
         call = getattr(node, "call", None)
         if self._walk is not None and call is not None:
             self._walk.sent.append((call, position, np.array(_data(g))))
+            parent = node.parents[position]
+            if isinstance(parent, Tensor):  # as it was when it was used, whatever was written to it since
+                self._sent_to[id(parent)] = call.inputs[position]
 
     def hooked(self, end: Node | Tensor, slots: list[int]) -> None:
         """Hooks replaced the cotangents of a leaf, or of these outputs of a node."""
@@ -262,7 +302,7 @@ class Recorder:
         if self._silent:
             return
         wanted = [self.trace(t) for t in by]
-        walk = Walk(kind, [(self.trace(output), None)], wanted, self.locate())
+        walk = Walk(kind, [(self.trace(output), None)], wanted, self.locate(), order=self._next())
         if rows is not None:
             walk.rows = {t: np.array(r.array) for t, r in zip(wanted, rows, strict=True)}
         if tangents is not None and product is not None:
@@ -282,6 +322,24 @@ def _data(g: Any) -> Any:
 def _same_number(a: Any, b: Any) -> bool:
     """Whether a fresh 0-d result is the same number as before: it became an array when somebody looked into it."""
     return np.ndim(a) == 0 == np.ndim(b) and (bool(a == b) or bool(a != a and b != b))
+
+
+def _overwritten(node: Node, call: Call) -> list[Trace]:
+    """The inputs and the result of a call whose rule now reads other entries than the call did."""
+    found = []
+    if node.saved and node.saved is not FREED:
+        for value, trace in zip(node.saved, call.inputs, strict=False):
+            if isinstance(value, Tensor) and not _same_entries(value.array, trace.array):
+                found.append(trace)
+    if node.result is not None and node.outputs == 1:
+        result = call.outputs[0]()
+        if result is not None and not _same_entries(node.result[0], result.array):
+            found.append(result)
+    return found
+
+
+def _same_entries(a: Any, b: Any) -> bool:
+    return a is b or (np.shape(a) == np.shape(b) and np.array_equal(a, b, equal_nan=np.asarray(a).dtype.kind == "f"))
 
 
 @contextmanager

@@ -23,13 +23,14 @@ class Trace:
     ``array``: its entries when it was made (never written to later). ``number``: the literal if it is a Python number.
     ``names``: what the program called it, in that order. ``source`` and ``slot``: the call that made it and which output
     it is, None for what the program brought in or cut off. ``origin``: of a detached value the name it had. ``order``
-    rises with every trace and call. ``derivative``: of the result of a differentiable gradient which walk gave it, and by
+    rises with every trace and call. ``cut``: how the way back to what it was computed from was cut, if it was: detach or
+    no_grad. ``derivative``: of the result of a differentiable gradient which walk gave it, and by
     what it was differentiated.
     """
 
     __slots__ = (
-        "__weakref__", "array", "derivative", "grad_fn", "is_leaf", "names", "number", "order", "origin", "owner", "place",
-        "requires_grad", "slot", "source",
+        "__weakref__", "array", "cut", "derivative", "grad_fn", "is_leaf", "names", "number", "order", "origin", "owner",
+        "place", "requires_grad", "slot", "source",
     )  # fmt: skip
 
     array: Any
@@ -42,6 +43,7 @@ class Trace:
     slot: int
     grad_fn: str | None
     origin: str | None
+    cut: str | None
     order: int
     owner: Any
     derivative: tuple[Walk, Trace] | None
@@ -71,8 +73,9 @@ class Walk:
     ``roots``: where it started, with the seeds. ``wanted``: the traces whose gradients were asked for, None for all leaves.
     ``kind``: backward or grad. ``before``: what ``.grad`` of the leaves held. ``sent``: (call, input, cotangent) in the
     order walked. ``arrived``: the total at each trace. ``gradients``: the own contribution per leaf or wanted trace.
-    ``hooked``: traces whose cotangent a hook replaced. ``retained``: computed tensors that kept their gradient. Of a Jacobian or Hessian there are the ``rows`` instead, per wanted
-    trace, of a product J u its ``tangents`` and the ``product``.
+    ``hooked``: traces whose cotangent a hook replaced. ``retained``: computed tensors that kept their gradient. ``stale``:
+    traces whose values were overwritten unseen before they were read. Of a Jacobian or Hessian there are the ``rows``
+    instead, per wanted trace, of a product J u its ``tangents`` and the ``product``. ``order``: when it began.
     """
 
     kind: str
@@ -87,9 +90,11 @@ class Walk:
     gradients: dict[Trace, Any] = field(default_factory=dict)
     hooked: list[Trace] = field(default_factory=list)
     retained: list[Trace] = field(default_factory=list)
+    stale: list[Trace] = field(default_factory=list)
     rows: dict[Trace, Any] = field(default_factory=dict)
     tangents: list[Any] | None = None
     product: Any = None
+    order: int = 0
 
 
 # frozen
@@ -111,6 +116,7 @@ class Value:
     source: tuple[int, int] | None = None
     grad_fn: str | None = None
     origin: str | None = None
+    cut: str | None = None
     derivative: tuple[int, int] | None = None
 
     @property
@@ -240,6 +246,7 @@ def _value(t: Trace, ids: dict[Trace, int], applied: dict[Call, int], given: boo
         source=None if t.source is None or given else (applied[t.source], t.slot),
         grad_fn=t.grad_fn,
         origin=t.origin,
+        cut=t.cut,
         derivative=derivative,
     )
 
@@ -256,19 +263,34 @@ def _backward(walk: Walk, ids: dict[Trace, int], applied: dict[Call, int]) -> Ba
     )
 
 
+def calls_of(walk: Walk) -> list[Call]:
+    """The operations that a walk went back over, in the order they ran."""
+    return _history([t for t, _ in walk.roots], frozenset())[1]
+
+
 def structure_of(walk: Walk) -> int:
     """A number that two walks share if they ran the same operations in the same places on tensors of the same names and
     shapes: steps of a training loop."""
     ends = [t for t, _ in walk.roots] + list(walk.wanted or ())
-    traces, calls = _history(ends, frozenset())
-    place = {t: k for k, t in enumerate(sorted(traces, key=lambda t: t.order))}
-    parts: list[Any] = [walk.kind, walk.place, tuple([place[t] for t in ends])]
-    for call in calls:
-        options = tuple([(key, _plain(value)) for key, value in call.options.items()])
-        parts.append((call.op.name, tuple([place[t] for t in call.inputs]), options, call.place))
-    for t in place:
+    place: dict[Trace, int] = {}
+    parts: list[Any] = [walk.kind, walk.place]
+    todo = ends[::-1]
+    while todo:  # in the order in which inputs stand: when a leaf was last written to does not count
+        t = todo.pop()
+        if t in place:
+            parts.append(place[t])
+            continue
+        place[t] = len(place)
         known = (t.number, t.names[0] if t.names else None, t.origin, t.requires_grad, t.is_leaf)
-        parts.append((place[t], np.shape(t.array), getattr(getattr(t.array, "dtype", None), "char", None), *known))
+        parts.append((np.shape(t.array), getattr(getattr(t.array, "dtype", None), "char", None), *known))
+        if t.derivative is not None:
+            whole, wrt = t.derivative
+            todo += [wrt, *(root for root, _ in whole.roots)]
+        call = t.source
+        if call is not None:
+            options = tuple([(key, _plain(value)) for key, value in call.options.items()])
+            parts.append((call.op.name, t.slot, options, call.place))
+            todo += call.inputs[::-1]
     return hash(tuple(parts))
 
 

@@ -48,7 +48,8 @@ def assert_close(
         )
     count = int(apart.sum())
     raise AssertionError(
-        f"{kind} are not close!\n\nMismatched elements: {count} / {x.size} ({count / x.size:.1%})\nGreatest absolute difference: "
-        f"{float(np.nanmax(gaps))} at index {tuple(map(int, worst))} (up to {atol} allowed)\nGreatest relative difference: "
-        f"{float(np.nanmax(ratio))} at index {tuple(map(int, relative))} (up to {rtol} allowed)"
+        f"{kind} are not close!\n\nMismatched elements: {count} / {x.size} ({count / x.size:.1%})\n"
+        f"Greatest absolute difference: {float(np.nanmax(gaps))} at index {tuple(map(int, worst))} (up to {atol} allowed)\n"
+        f"Greatest relative difference: {float(np.nanmax(ratio))} at index {tuple(map(int, relative))} (up to {rtol} "
+        "allowed)"
     )

@@ -17,12 +17,13 @@ from explain.ops.registry import REGISTRY
 from explain.tape.apply import TAPED
 from explain.tape.modes import enable_grad, no_grad, state
 from explain.tape.node import FREED, Node, next_rank
-from explain.tape.record import freeze
+from explain.tape.record import Recorder, Trace, freeze
 from explain.tape.saved import SECOND_BACKWARD, modified
 from explain.tape.tensor import Tensor, alias, wrap
 from explain.tape.trace import Tape
 from explain.tape.views import mark_view
 
+Ids = tuple[int | None, ...]
 NO_BACKWARD = (
     "You must implement either the backward or vjp method for your custom autograd.Function to use it with backward mode AD."
 )
@@ -82,8 +83,8 @@ class FunctionCtx:
 
 class CustomOp(Op):
     """One application of a Function as an operation. ``inner``: while somebody records, what its forward computed, as a tape
-    with the ids of the inputs and outputs in it; ``decree``: the same of its backward, with the ids of the upstreams and
-    of the gradients that it gave."""
+    with the ids of the inputs and outputs in it; ``decree``: the same of its backward, with the ids of the upstreams, of
+    the gradients that it gave, and of the inputs and outputs as far as it read them. ``seen``: their traces."""
 
     kind = rule = "custom"
     tensor_names: tuple[str, ...] = ()
@@ -101,7 +102,13 @@ class CustomOp(Op):
         self.option_defaults = {}
         self.reads_result = False
         self.inner: tuple[Tape, tuple[int, ...], tuple[int, ...]] | None = None
-        self.decree: tuple[Tape, tuple[int, ...], tuple[int | None, ...]] | None = None
+        self.decree: tuple[Tape, tuple[int, ...], Ids, Ids, Ids] | None = None
+        self.seen: tuple[list[Trace], list[Trace]] = ([], [])
+
+    @property
+    def repeatable(self) -> bool:  # type: ignore[override]
+        """What forward computed was recorded."""
+        return self.inner is not None
 
     def forward(self, *arrays: Any) -> Any:
         """What forward computed, again, for other entries of the inputs: the recorded operations one by one."""
@@ -132,7 +139,7 @@ class CustomOp(Op):
                     found = _call(backward, ctx, upstream)
         results = self._checked(found, node)
         if recorder is not None:
-            self.decree = _frozen(recorder, upstream, results)
+            self.decree = self._frozen(recorder, upstream, results)
         return tuple([r if r is None or graph else r.array for r in results])
 
     def _upstream(self, part: Any, k: int, node: Node) -> Any:
@@ -177,6 +184,14 @@ class CustomOp(Op):
             results.append(g)
         return results
 
+    def _frozen(self, recorder: Recorder, given: list[Any], results: list[Any]) -> Any:
+        starts = [recorder.trace(t) for t in given if t is not None]
+        ends = [None if t is None else recorder.trace(t) for t in results]
+        before = frozenset([*starts, *self.seen[0], *self.seen[1]])
+        frozen = freeze([*starts, *(t for t in ends if t is not None)], given=before)
+        ids = [tuple([None if t is None else frozen.ids.get(t) for t in part]) for part in (starts, ends, *self.seen)]
+        return frozen.tape, *ids
+
     def complete(self, options: Any) -> dict[str, Any]:
         """There are no options."""
         return {}
@@ -191,13 +206,6 @@ def _sums_to(given: tuple[int, ...], shape: tuple[int, ...]) -> bool:
 
 def _call(backward: Any, ctx: FunctionCtx, upstream: list[Any]) -> Any:
     return backward(ctx, *upstream)
-
-
-def _frozen(recorder: Any, given: list[Any], results: list[Any]) -> Any:
-    starts = [recorder.trace(t) for t in given if t is not None]
-    ends = [None if t is None else recorder.trace(t) for t in results]
-    frozen = freeze([*starts, *(t for t in ends if t is not None)], given=frozenset(starts))
-    return frozen.tape, tuple([frozen.ids[t] for t in starts]), tuple([None if t is None else frozen.ids[t] for t in ends])
 
 
 class Function:
@@ -257,6 +265,7 @@ class Function:
             op.inner = (frozen.tape, tuple([frozen.ids[t] for t in inputs]), tuple([frozen.ids[t] for t in ends]))
             fresh_ones = tuple([made[id(t)] for t in results])
             recorder.applied(op, tuple(tensors), [], {}, fresh_ones, node)
+            op.seen = (inputs, [recorder.trace(t) for t in fresh_ones])
         final = [made.get(id(t), t) if isinstance(t, Tensor) else t for t in outs]
         return tuple(final) if isinstance(out, tuple) else final[0]
 

@@ -1,0 +1,107 @@
+"""Steps that do the same under other names: derived once, renamed for the others, and folded where a loop repeats them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Hashable, Sequence
+from dataclasses import fields, is_dataclass, replace
+from typing import Any
+
+from sympy import Expr
+
+from explain.calculus.symbols import TensorName, substitute
+from explain.derivation.model import Fold, Formula
+from explain.derivation.steps import Group
+from explain.ops.base import Op
+from explain.tape.record import Tape
+
+LONGEST_PERIOD = 16
+UNNAMED = re.compile(r"u_\d+$")
+FEWEST_TURNS = 3
+
+
+def signature(tape: Tape, group: Group) -> Hashable | None:
+    """What a step does, whatever its names are; None for steps that refer to index arrays of their own."""
+    inner: dict[int, Any] = {i: ("in", k) for k, i in enumerate(group.inputs)}
+    parts: list[Any] = [group.whole, tuple([tape.values[i].shape for i in group.inputs])]
+    for n, k in enumerate(group.applied):
+        a = tape.applied[k]
+        if type(a.op).given is not Op.given or a.op.kind == "custom":
+            return None
+        wiring = tuple([inner.get(i) or ("number", repr(tape.values[i].number)) for i in a.inputs])
+        parts.append((a.op.name, repr(a.options), wiring))
+        inner |= {i: ("made", n, slot) for slot, i in enumerate(a.outputs)}
+    parts.append((inner[group.output], tape.values[group.output].shape))
+    return tuple(parts)
+
+
+class Renamed:
+    """From the names of one step to those of another that does the same."""
+
+    def __init__(self, old: Sequence[str], new: Sequence[str], ops: Sequence[str] = ()) -> None:
+        self.names: dict[Any, Any] = {}
+        for a, b in zip(old, new, strict=True):
+            if a != b:
+                for form in ("{}", "bar({})", "d({})", *(f"{op}({{}})" for op in ops)):
+                    self.names[TensorName(form.format(a))] = TensorName(form.format(b))
+
+    def expr(self, e: Expr | None) -> Any:
+        """A formula to be evaluated or carried on."""
+        return None if e is None else substitute(e, self.names)
+
+    def shown(self, f: Formula | None) -> Any:
+        """A formula as it stands on the page."""
+        return None if f is None else Formula(substitute(f.e, self.names, as_written=True), f.letters)
+
+    def tree(self, tree: Any) -> Any:
+        """A matrix form."""
+        if isinstance(tree, tuple):
+            return tuple([self.tree(part) for part in tree])
+        if isinstance(tree, Expr):
+            return self.names.get(tree, tree) if isinstance(tree, TensorName) else substitute(tree, self.names, True)
+        if not is_dataclass(tree) or isinstance(tree, type):
+            return tree
+        return replace(tree, **{f.name: self.tree(getattr(tree, f.name)) for f in fields(tree) if f.init})
+
+
+def folds(keys: Sequence[Hashable]) -> tuple[Fold, ...]:
+    """Where steps repeat: at each place the shortest period, as long as it goes on."""
+    found = []
+    k = 0
+    while k < len(keys):
+        best: Fold | None = None
+        for period in range(1, min(LONGEST_PERIOD, (len(keys) - k) // FEWEST_TURNS) + 1):
+            count = _turns(keys, k, period)
+            if count >= FEWEST_TURNS:
+                best = Fold(k + 1, period, count)
+                break
+        if best is None:
+            k += 1
+        else:
+            found.append(best)
+            k += best.period * best.count
+    return tuple(found)
+
+
+def _turns(keys: Sequence[Hashable], start: int, period: int) -> int:
+    if None in keys[start : start + period]:
+        return 0
+    count = 1
+    while keys[start : start + period] == keys[start + count * period : start + (count + 1) * period]:
+        count += 1
+    return count
+
+
+def likeness(tape: Tape, group: Group, x: int, names: dict[int, str]) -> Hashable:
+    """What the turns of a loop have in common: operations in the same place on values of the same names and shapes."""
+    parts: list[Any] = []
+    for k in group.applied:
+        a = tape.applied[k]
+        parts.append((a.op.name, a.place, tuple([tape.values[i].shape for i in a.inputs])))
+    called = tuple([base_name(names[i]) for i in (group.output, x, *group.inputs)])
+    return (*parts, called)
+
+
+def base_name(name: str) -> str:
+    """The name without the number of its turn: ``b^(3)`` is a ``b``, ``u_7`` a ``u``."""
+    return UNNAMED.sub("u", name.partition("^(")[0])
