@@ -10,6 +10,7 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import sympy
 from sympy import Add, And, Eq, Expr, Mul, Ne, Not, Pow, S, Tuple
 from sympy.core.relational import Relational
 
@@ -137,6 +138,7 @@ class Namespace:
     """``s`` in the ops' formulas. ``given``: operands of the index arrays that forward gave."""
 
     zero = S.Zero
+    pi = S.Pi
 
     def __init__(self, as_written: bool = False, given: dict[str, Operand] | None = None) -> None:
         self._as_written = as_written
@@ -178,9 +180,13 @@ class Namespace:
     # building blocks
 
     def function(self, op: str, *arguments: Any, **options: Any) -> Any:
-        """An entrywise op applied as a function of its own name; options follow the arguments as numbers."""
-        numbers = [symbols.number(v) for v in options.values()]
+        """An entrywise op applied as a function of its own name; options that are given follow the arguments as numbers."""
+        numbers = [symbols.number(v) for v in options.values() if v is not None]
         return self._out(Call(op, *(bare(a) for a in arguments), *numbers))
+
+    def known(self, name: str, *arguments: Any) -> Expr:
+        """A function of mathematics under sympy's name: for definitions, which slopes are compared with, never for show."""
+        return getattr(sympy, name)(*(bare(a) for a in arguments))
 
     def total(self, body: Any, *bound: Index) -> Any:
         """The sum of ``body`` over the indices."""

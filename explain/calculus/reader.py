@@ -276,9 +276,11 @@ class _Reader:
 
     def infinite(self, node: ast.Call, scope: frozenset[str]) -> Any:
         (word,) = self.arguments(node, 1, 'float("inf")')
+        if isinstance(word, ast.Constant) and word.value == "pi":
+            return S.Pi
         if isinstance(word, ast.Constant) and word.value in ("inf", "-inf", "nan"):
             return symbols.number(float(word.value))
-        self.refuse(word, 'only "inf", "-inf" and "nan" are written so')
+        self.refuse(word, 'only "pi", "inf", "-inf" and "nan" are written so')
 
     def scalar(self, node: ast.Call, scope: frozenset[str]) -> Any:
         return Entry(TensorName(self.tensor(node)))

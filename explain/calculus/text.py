@@ -69,8 +69,8 @@ class _Writer:
             return self.entry(e), ATOM
         if e.is_Rational:
             return str(e), (PRODUCT if e.q != 1 or e < 0 else ATOM)
-        if e.is_Number:
-            return f'float("{float(e)}")', ATOM
+        if e.is_Number or e is S.Pi:
+            return f'float("{"pi" if e is S.Pi else float(e)}")', ATOM
         if e is S.ComplexInfinity:
             return "1/0", PRODUCT
         if e.is_Symbol:

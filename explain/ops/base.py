@@ -82,6 +82,8 @@ class Op:
     listed: bool = False  # torch takes the tensors as one list: stack([a, b])
     composite: bool = False  # made of other ops, without rule and formula of its own
     differentiable: bool = True
+    not_implemented: str = ""  # torch's own name of an op whose derivative torch has not: its backward raises
+    numbers: tuple[int, ...] | None = None  # inputs that torch takes Python numbers for; None: all, if there are several
     repeatable: bool = True  # forward can run again on other arrays
     in_place: bool | None = None  # whether each method has an in-place twin; None: where it broadcasts and has a derivative
     views: bool = False  # the output may lie in the first input's memory
@@ -101,6 +103,9 @@ class Op:
     def __init__(self) -> None:
         self.tensor_names, self.variadic, self.option_defaults = read_signature(self.forward)
         self.saved_slots = tuple(frozenset(use.split()) for use in self.uses)
+        if self.not_implemented:
+            self.vjp, self.backward_name = self._no_derivative, "NotImplemented"
+        self.in_graph = self.differentiable or bool(self.not_implemented)  # whether the tape makes a node for it
         self._kept: dict[tuple[bool, ...], tuple[tuple[bool, ...] | None, bool]] = {}
         self.reads_result = self.outputs == 1 and any("y" in names for names in self.saved_slots)
         required = [name for name, default in self.option_defaults.items() if default is REQUIRED]
@@ -192,6 +197,9 @@ class Op:
             keep = tuple((own[k] if k < len(own) else "*") in names for k in range(len(needs)))
             self._kept[needs] = found = (keep if any(keep) else None, "y" in names)
             return found
+
+    def _no_derivative(self, *args: Any, **options: Any) -> Any:
+        raise RuntimeError(f"derivative for aten::{self.not_implemented} is not implemented")
 
     def _refuse_incomplete(self) -> None:
         wanted = ["name", "kind", "samples"]

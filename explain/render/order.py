@@ -103,7 +103,7 @@ def rank(e: Expr) -> int:
     if isinstance(e, Indicator):
         return BRACKET
     base = e.base if e.is_Pow else e
-    if base.is_Number:
+    if base.is_Number or base is S.Pi:
         return NUMBER
     if e.is_Pow and not e.exp.is_Number:
         return FUNCTION

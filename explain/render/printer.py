@@ -39,6 +39,7 @@ class Printer:
     """Prints one formula. ``base``: the number that indices are shown to start from."""
 
     plus, minus, dot, lnot, land, lor, mod = " + ", " - ", "*", "not ", " and ", " or ", " mod "
+    pi = "π"
     relations: ClassVar[dict[str, str]] = {}
 
     def __init__(self, base: int, e: Any = S.Zero) -> None:
@@ -137,6 +138,8 @@ class Printer:
             return self.numeral(order.numeral(e))
         if e.is_Number and not e.is_Rational:
             return self.infinite(e)
+        if e is S.Pi:
+            return self.pi, ATOM
         if isinstance(e, Index | Digit):
             value = order.affine(order.shifted(e, self.base))
             return self.affine(value, spaced=True), ATOM if isinstance(value.atom, Index) else SUM

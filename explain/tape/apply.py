@@ -44,7 +44,7 @@ def apply(op: Op, ins: tuple[Any, ...], options: dict[str, Any] = NO_OPTIONS) ->
         y = y.copy()  # fresh values are nobody else's
     node = None
     memory = InferenceVersion() if state.inference else Version() if op.reads_result else None
-    if (state.grad_enabled and op.differentiable) and (
+    if (state.grad_enabled and op.in_graph) and (
         ins[0].tracked if len(ins) == 1 else any(isinstance(t, Tensor) and t.tracked for t in ins)
     ):
         node = _node(op, ins, arrays, options, y, memory)
@@ -154,7 +154,7 @@ def apply_pair(op: Op, a: Tensor, b: Any) -> Tensor:
     out.slot = 0
     to_a = (a.node or a) if a.tracked else None
     to_b = (b.node or b) if not number and b.tracked else None
-    if (to_a is None and to_b is None) or not op.differentiable:
+    if (to_a is None and to_b is None) or not op.in_graph:
         out.node = None
         out.tracked = False
         return out
@@ -198,7 +198,7 @@ def apply_one(op: Op, x: Tensor) -> Any:
     y = op.forward(data)
     if y is data:
         y = data.copy()
-    if not (x.tracked and op.differentiable):
+    if not (x.tracked and op.in_graph):
         return wrap(y)
     node = _new_node(Node)
     node.op = op
@@ -249,7 +249,7 @@ def operands(op: Op, name: str, ins: tuple[Any, ...], method: bool) -> tuple[Any
     found = []
     for k, given in enumerate(ins):
         t = given.item() if isinstance(given, np.generic) else given
-        number = len(ins) > 1 and isinstance(t, int | float)
+        number = isinstance(t, int | float) and (len(ins) > 1 if op.numbers is None else k in op.numbers)
         array = isinstance(t, np.ndarray) and (k in op.reads_values or (op.variadic and k > 0))
         if not (number or array or isinstance(t, Tensor)):
             word = "input" if k == 0 else "other" if len(ins) == 2 else op.tensor_names[k]

@@ -16,7 +16,10 @@ from explain.tape.dtypes import as_numpy
 from explain.tape.inplace import in_place, set_item
 from explain.tape.tensor import Tensor, leaf
 
-_BINARY = {"+": "add", "-": "sub", "*": "mul", "/": "truediv", "**": "pow", "@": "matmul", "&": "and"}
+_BINARY = {
+    "+": "add", "-": "sub", "*": "mul", "/": "truediv", "//": "floordiv", "%": "mod", "**": "pow", "@": "matmul", "&": "and",
+    "|": "or", "^": "xor", "<<": "lshift", ">>": "rshift",
+}  # fmt: skip
 _COMPARISONS = {"==": "eq", "!=": "ne", "<": "lt", "<=": "le", ">": "gt", ">=": "ge"}
 _SPELLED = {"**": "** or pow()"}  # how Python names the operator in its message
 
@@ -28,7 +31,7 @@ def equip() -> None:
             name = _BINARY[op.operator]
             _put(f"__{name}__", _operator(op))
             _put(f"__r{name}__", _reflected(op))
-            if op.broadcasts and op.differentiable:
+            if _works_in_place(op):
                 _put(f"__i{name}__", _in_place_operator(op))
         elif op.operator in _COMPARISONS:
             _put(f"__{_COMPARISONS[op.operator]}__", _operator(op))
