@@ -1,4 +1,4 @@
-"""Operations of neural networks: softmax and its logarithm, cross-entropy, dropout."""
+"""Operations of neural networks: cross-entropy, dropout."""
 
 from __future__ import annotations
 
@@ -7,89 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from explain.ops.base import NoMatch, Op, Options, Sample, Shape, axes, numpy_dtype, plain_array, word
+from explain.ops.base import Op, Options, Sample, Shape, numpy_dtype, plain_array, word
 from explain.ops.random import default_generator
 from explain.ops.registry import REGISTRY, block
-
-
-def _exponentials(x: Any, over: tuple[int, ...]) -> Any:
-    top = np.maximum.reduce(x, axis=over, keepdims=True, initial=-np.inf)
-    return np.exp(x - top)
-
-
-class _AlongAxes(Op):
-    """Maps the entries along ``dim`` to as many entries. ``over`` (in formulas) is always a tuple of axes."""
-
-    kind = "normalisation"
-    samples: tuple[Sample, ...] = (Sample(((2, 3),), {"dim": 1}), Sample(((2, 3),), {"dim": 0}), Sample(((3,),), {"dim": 0}))
-
-    def bind(self, *args: Any, **kwargs: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        ins, options = super().bind(*args, **kwargs)
-        if not isinstance(options["dim"], int | np.integer):
-            raise NoMatch(f"{self.name}(): argument 'dim' must be int, not {type(options['dim']).__name__}")
-        return ins, options
-
-    def checked(self, x: Any, dim: Any) -> tuple[int, ...]:
-        """The axes, in formulas perhaps several. Raises torch's errors for integers and for what is no axis."""
-        over = axes(dim, x.ndim)
-        if x.dtype.kind != "f":
-            last = "lastdim_" if not over or over[0] == x.ndim - 1 else ""
-            raise NotImplementedError(f"\"{self.name}_{last}kernel_impl\" not implemented for '{word(x.dtype)}'")
-        return over
-
-    def formula(self, s: Any, out: Any, x: Any, *, dim: Any) -> Any:
-        return s.transformed(self.name, x, out, axes(dim, x.ndim))
-
-
-@block
-class Softmax(_AlongAxes):
-    """y_i = e^{x_i} / Σ_j e^{x_j} along ``dim``."""
-
-    name = "softmax"
-    functions = methods = ("softmax",)
-    rule = "softmax"
-    uses = ("y",)
-    latex = r"\operatorname{softmax}"
-    backward_name = "SoftmaxBackward0"
-
-    def forward(self, x: Any, *, dim: Any) -> Any:
-        over = self.checked(x, dim)
-        e = _exponentials(x, over)
-        return e / np.add.reduce(e, axis=over, keepdims=True)
-
-    def vjp(self, xp: Any, needs: Any, g: Any, y: Any, x: Any, *, dim: Any) -> Any:
-        return (y * (g - xp.sum(g * y, dim=dim, keepdim=True)),)
-
-    def definition(self, s: Any, at: Any, body: Any, bound: Any) -> Any:
-        return s.function("exp", at) / s.total(s.function("exp", body), *bound)
-
-    def slopes_of_transform(self, s: Any, y: Any, at: Any, other: Any, body: Any, bound: Any) -> tuple[Any, Any]:
-        """∂y_p/∂x_q = y_p δ_pq − y_p y_q: (the part at q = p, the part at every q)."""
-        return y, -y * s.transform("softmax", body, bound, other)
-
-
-@block
-class LogSoftmax(_AlongAxes):
-    """y_i = x_i − log Σ_j e^{x_j} along ``dim``."""
-
-    name = "log_softmax"
-    functions = methods = ("log_softmax",)
-    rule = "log_softmax"
-    uses = ("y",)
-    latex = r"\operatorname{log\,softmax}"
-    backward_name = "LogSoftmaxBackward0"
-
-    def forward(self, x: Any, *, dim: Any) -> Any:
-        over = self.checked(x, dim)
-        shifted = x - np.maximum.reduce(x, axis=over, keepdims=True, initial=-np.inf)
-        return shifted - np.log(np.add.reduce(np.exp(shifted), axis=over, keepdims=True))
-
-    def vjp(self, xp: Any, needs: Any, g: Any, y: Any, x: Any, *, dim: Any) -> Any:
-        return (g - xp.exp(y) * xp.sum(g, dim=dim, keepdim=True),)
-
-    def formula(self, s: Any, out: Any, x: Any, *, dim: Any) -> Any:
-        place, bound = s.along(x, out, axes(dim, x.ndim))
-        return x[out] - s.reduction("logsumexp", x[place], *bound)
 
 
 @block
