@@ -54,7 +54,7 @@ def _walked(
         upstream = [None if is_end(i) and i != output else arrived.get(i) for i in applied.outputs]
         if all(g is None for g in upstream) or not applied.op.differentiable:
             continue
-        several = applied.op.outputs > 1
+        several = len(applied.outputs) > 1
         outputs = tuple([values[i] for i in applied.outputs])
         ins = [_operand(tape, values, i, outputs[0]) for i in applied.inputs]
         needs = tuple([flows(tape, i) for i in applied.inputs])

@@ -46,7 +46,7 @@ class Replay:
                 values[applied.outputs[0]] = values[applied.inputs[0]]
                 continue
             found = applied.op.forward(*(values[i] for i in applied.inputs), **applied.options)
-            for i, y in zip(applied.outputs, found if applied.op.outputs > 1 else (found,), strict=True):
+            for i, y in zip(applied.outputs, found if isinstance(found, tuple) else (found,), strict=True):
                 recorded = self._tape.values[i].array
                 values[i] = y if np.asarray(recorded).dtype.kind == "f" else recorded
 

@@ -251,7 +251,10 @@ class Deriver:
         applied = self.tape.applied[k]
         s = self._namespace(k, as_written, out)
         operands = [self._operand(group, i, as_written) for i in applied.inputs]
-        found = applied.op.formula(s, indices, *operands, **applied.op.complete(applied.options))
+        options = applied.op.complete(applied.options)
+        if not applied.op.outputs:
+            options["which"] = which
+        found = applied.op.formula(s, indices, *operands, **options)
         return found[which] if isinstance(found, tuple) else found
 
     def _differential(self, group: Group, name: str, out: tuple[Bind, ...]) -> Expr:

@@ -10,6 +10,9 @@ Signatures mirror each other. With inputs ``a, b`` (tensors are positional) and 
     vjp(xp, needs, g, y, a, b, *, dim=None)     one cotangent per input, None or False where ``needs`` is False
     formula(s, out, a, b, *, dim=None)          one entry of y at the index tuple ``out``
 
+An op with several outputs gets a list of upstreams, None for those that nobody used, and its formula returns one entry of
+each. If their number depends on the call (``outputs = 0``), the option ``which`` says which one is meant.
+
 ``xp`` is an op namespace: over arrays in an ordinary backward, over the tape under ``create_graph=True``, so the same
 rule can be differentiated again. ``s`` is the symbolic namespace that calculus passes in; this layer never sees sympy.
 """
@@ -78,7 +81,8 @@ class Op:
     promotion: str = "keep"  # keep | common | float | match: what the tape does to input dtypes
     uses: tuple[str, ...] = ()  # per input: names of the values its cotangent needs ("a b y"; y is the output)
     broadcasts: bool = False  # cotangents come in the output's shape and are summed to the input's
-    outputs: int = 1  # how many tensors forward returns
+    outputs: int = 1  # how many tensors forward returns; 0: a tuple of as many as the call asks for
+    fields: tuple[str, ...] = ()  # names of the outputs in torch's named result
     listed: bool = False  # torch takes the tensors as one list: stack([a, b])
     composite: bool = False  # made of other ops, without rule and formula of its own
     differentiable: bool = True
@@ -86,7 +90,7 @@ class Op:
     numbers: tuple[int, ...] | None = None  # inputs that torch takes Python numbers for; None: all, if there are several
     repeatable: bool = True  # forward can run again on other arrays
     in_place: bool | None = None  # whether each method has an in-place twin; None: where it broadcasts and has a derivative
-    views: bool = False  # the output may lie in the first input's memory
+    views: bool = False  # the output (or each of several) may lie in the first input's memory
     reads_values: tuple[int, ...] = ()  # inputs that must stay integers or masks (indices, class targets)
     special: Mapping[str, Callable[..., Any]] = MappingProxyType({})  # kink | tie | pole -> mask(*inputs, **options)
     samples: tuple[Sample, ...] = ()

@@ -99,6 +99,7 @@ class Picked(Op):
 
     kind = "choice"
     outputs = 2
+    fields = ("values", "indices")
     uses = ("y",)
     samples: tuple[Sample, ...] = (Sample(((2, 3),), {"dim": 0}), Sample(((2, 3),), {"dim": -1}))
     letter: ClassVar[str] = "a"

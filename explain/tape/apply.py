@@ -14,6 +14,7 @@ from explain.tape.dtypes import FLOAT32, FLOAT64
 from explain.tape.modes import state
 from explain.tape.node import InferenceVersion, Node, Version, next_rank
 from explain.tape.promotion import constant, promoted
+from explain.tape.results import result_type
 from explain.tape.tensor import Tensor, alias, wrap
 from explain.tape.views import mark_view
 
@@ -55,10 +56,15 @@ def apply(op: Op, ins: tuple[Any, ...], options: dict[str, Any] = NO_OPTIONS) ->
         outs: Any = (out,)
     else:
         outs = tuple([_output(part, node if part.dtype.kind == "f" else None, k, None) for k, part in enumerate(y)])
+        if op.views:
+            for k, part in enumerate(outs):
+                mark_view(part, ins[0], op, tuple(arrays[1:]), options, k)
     recorder = state.recorder
     if recorder is not None:
         recorder.applied(op, ins, arrays, options, outs, node)
-    return out if op.outputs == 1 else outs
+    if op.outputs == 1:
+        return out
+    return result_type(op)(outs) if op.fields else outs
 
 
 def _output(data: Any, node: Node | None, slot: int, memory: Version | None) -> Tensor:
@@ -103,10 +109,12 @@ def _node(op: Op, ins: tuple[Any, ...], arrays: list[Any], options: dict[str, An
             [(t if isinstance(t, Tensor) else a) if kept else None for t, a, kept in zip(ins, arrays, keep, strict=True)]
         )
         node.versions = tuple([version_of(t) if isinstance(t, Tensor) else 0 for t in ins])
-    if op.outputs == 1:
+    if op.outputs != 1 and len(y) == 1:
+        (y,) = y
+    if y.__class__ is not tuple:
         node.shape, node.dtype = shape, dtype = y.shape, y.dtype
     else:
-        node.outputs = op.outputs
+        node.outputs = len(y)
         node.shape, node.dtype = tuple([part.shape for part in y]), tuple([part.dtype for part in y])
         shape, dtype = node.shape[0], node.dtype[0]
     exact = all(p is None or t.array.dtype == dtype for p, t in zip(parents, ins, strict=True))

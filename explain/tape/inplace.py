@@ -25,6 +25,11 @@ NO_GRAD_VIEW = (
     "both inside the no_grad block (if you don't want the inplace to be tracked) or both outside (if you want the inplace "
     "to be tracked)."
 )
+ONE_OF_SEVERAL_VIEWS = (
+    "Output {slot} of {name} is a view and is being modified inplace. This view is the output of a function that returns "
+    "multiple views. Such functions do not allow the output views to be modified inplace. You should replace the inplace "
+    "operation by an out-of-place one."
+)
 INFERENCE = (
     "Inplace update to inference tensor outside InferenceMode is not allowed.You can make a clone to get a normal tensor "
     "before doing inplace update.See https://github.com/pytorch/rfcs/pull/17 for more details."
@@ -143,6 +148,9 @@ def refuse(tensor: Tensor, others: tuple[Any, ...], part: Any = None) -> None:
     if tracked and state.grad_enabled:
         if base is not None and base.under_no_grad:
             raise RuntimeError(NO_GRAD_VIEW)
+        if base is not None and base.op.outputs != 1:
+            name = base.op.grad_fn((), base.options).partition("Backward")[0]
+            raise RuntimeError(ONE_OF_SEVERAL_VIEWS.format(slot=base.slot, name=name))
         if tensor.tracked and root.node is None:
             raise RuntimeError(
                 LEAF

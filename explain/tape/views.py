@@ -17,7 +17,8 @@ FEW = 16  # below so many views dead ones are not looked for
 
 @dataclass(frozen=True, eq=False, slots=True)
 class View:
-    """How a tensor came out of ``root``'s memory: ``op`` applied to the view ``before`` (None: to the root itself)."""
+    """How a tensor came out of ``root``'s memory: ``op`` applied to the view ``before`` (None: to the root itself).
+    ``slot``: which of its outputs, for an op that returns several views."""
 
     root: Tensor
     before: View | None
@@ -25,6 +26,7 @@ class View:
     arrays: tuple[Any, ...]
     options: dict[str, Any]
     under_no_grad: bool
+    slot: int = 0
 
     def positions(self) -> np.ndarray:
         """For every entry of the view its position in the root, counted row by row; in the view's shape."""
@@ -36,11 +38,12 @@ class View:
         root = self.root.array
         found = np.arange(root.size).reshape(root.shape)
         for step in reversed(steps):
-            found = step.op.forward(found, *step.arrays, **step.options)
+            seen = step.op.forward(found, *step.arrays, **step.options)
+            found = seen[step.slot] if isinstance(seen, tuple) else seen
         return np.asarray(found)
 
 
-def mark_view(out: Tensor, source: Tensor, op: Op, arrays: tuple[Any, ...], options: dict[str, Any]) -> None:
+def mark_view(out: Tensor, source: Tensor, op: Op, arrays: tuple[Any, ...], options: dict[str, Any], slot: int = 0) -> None:
     """Make ``out``, made from ``source`` by ``op``, share its version if it shares its memory."""
     owner = source.array.base
     if out.array is source.array:
@@ -49,7 +52,7 @@ def mark_view(out: Tensor, source: Tensor, op: Op, arrays: tuple[Any, ...], opti
         return
     root = source if source.base is None else source.base.root
     out.memory = version = source.version
-    out.base = View(root, source.base, op, arrays, options, not state.grad_enabled)
+    out.base = View(root, source.base, op, arrays, options, not state.grad_enabled, slot)
     if version.views is None:
         version.views = [ref(out)]
     else:

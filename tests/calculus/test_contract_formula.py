@@ -5,6 +5,7 @@ Generic over the registry: a new op is found here and needs no test of its own.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -41,18 +42,19 @@ def is_float(x: Any) -> bool:
 
 
 class Case:
-    """One op on one sample: numbers, symbols, and the formula of its first output."""
+    """One op on one sample: numbers, symbols, and the formula of one of its outputs."""
 
-    def __init__(self, op: Op, sample: Sample) -> None:
+    def __init__(self, op: Op, sample: Sample, which: int = 0) -> None:
         self.op, self.options = op, op.complete(sample.options)
         self.ins = drawn(op, sample)
         y = op.forward(*self.ins, **self.options)
         self.y = y if isinstance(y, tuple) else (y,)
         self.names = [TensorName(f"a{k}") for k in range(len(self.ins))]
         self.given = {k: np.asarray(v) for k, v in op.given(y, *self.ins, **self.options).items()}
-        self.arrays = {n.name: a for n, a in zip(self.names, self.ins, strict=True)} | self.given | {"y": self.y[0]}
-        self.out = tuple((Index(f"o{k}"), size(n)) for k, n in enumerate(np.shape(self.y[0])))
-        self.arrays["g"] = np.random.default_rng(5).normal(size=np.shape(self.y[0]))
+        self.arrays = {n.name: a for n, a in zip(self.names, self.ins, strict=True)} | self.given | {"y": self.y[which]}
+        self.which = which
+        self.out = tuple((Index(f"o{k}"), size(n)) for k, n in enumerate(np.shape(self.y[which])))
+        self.arrays["g"] = np.random.default_rng(5).normal(size=np.shape(self.y[which]))
 
     def namespace(self, as_written: bool = False) -> Namespace:
         given = {k: tensor_operand(TensorName(k), v.shape, as_written) for k, v in self.given.items()}
@@ -66,8 +68,9 @@ class Case:
     def formula(self, as_written: bool = False) -> Any:
         indices = tuple(i for i, _ in self.out)
         s = self.namespace(as_written)
-        found = self.op.formula(s, indices, *self.operands(as_written), **self.options)
-        return plain_exponents(bare(found[0] if isinstance(found, tuple) else found))
+        options = self.options if self.op.outputs else self.options | {"which": self.which}
+        found = self.op.formula(s, indices, *self.operands(as_written), **options)
+        return plain_exponents(bare(found[self.which] if isinstance(found, tuple) else found))
 
     def differential(self, k: int) -> Any:
         op: Any = self.op
@@ -76,27 +79,39 @@ class Case:
         return op.differential(self.namespace(), tuple(i for i, _ in self.out), y, *self.operands(), change)
 
     def target(self) -> list[tuple[Index, int]]:
-        return [(i, n) for (i, _), n in zip(self.out, np.shape(self.y[0]), strict=True)]
+        return [(i, n) for (i, _), n in zip(self.out, np.shape(self.y[self.which]), strict=True)]
+
+
+def each_output(op: Op, sample: Sample) -> Iterator[Case]:
+    """One case for each output that gradients flow through."""
+    first = Case(op, sample)
+    yield first
+    yield from (Case(op, sample, k) for k, y in enumerate(first.y) if k and is_float(y))
 
 
 @pytest.mark.parametrize("as_written", [False, True])
 @pytest.mark.parametrize(("op", "sample"), cases())
 def test_forward_equals_formula(op: Op, sample: Sample, as_written: bool) -> None:
-    case = Case(op, sample)
-    if hasattr(op, "equation"):
-        y = tensor_operand(TensorName("y"), np.shape(case.y[0]), False)
-        equation = op.equation(case.namespace(), tuple(i for i, _ in case.out), y, *case.operands())
-        found, expected = evaluate(equation, case.arrays, case.target()), np.zeros(np.shape(case.y[0]))
-    else:
-        found, expected = evaluate(case.formula(as_written), case.arrays, case.target()), case.y[0]
-    np.testing.assert_allclose(found, expected, rtol=TIGHT, atol=TIGHT)
+    for case in each_output(op, sample):
+        y = case.y[case.which]
+        if hasattr(op, "equation"):
+            name = tensor_operand(TensorName("y"), np.shape(y), False)
+            equation = op.equation(case.namespace(), tuple(i for i, _ in case.out), name, *case.operands())
+            found, expected = evaluate(equation, case.arrays, case.target()), np.zeros(np.shape(y))
+        else:
+            found, expected = evaluate(case.formula(as_written), case.arrays, case.target()), y
+        np.testing.assert_allclose(found, expected, rtol=TIGHT, atol=TIGHT)
 
 
 @pytest.mark.parametrize(("op", "sample"), cases())
 def test_vjp_equals_derived_formula(op: Op, sample: Sample) -> None:
-    case = Case(op, sample)
+    for case in each_output(op, sample):
+        _vjp_equals_derived_formula(op, case)
+
+
+def _vjp_equals_derived_formula(op: Op, case: Case) -> None:
     g = case.arrays["g"][()]
-    upstream = g if op.outputs == 1 else (g, *[None] * (op.outputs - 1))
+    upstream = g if len(case.y) == 1 else [g if k == case.which else None for k in range(len(case.y))]
     y = case.y[0] if op.outputs == 1 else case.y
     needs = tuple(is_float(a) for a in case.ins)
     told = op.vjp(NUMERIC, needs, upstream, y, *case.ins, **case.options)
@@ -119,7 +134,11 @@ def test_jacobian_and_jvp_are_adjoint(op: Op, sample: Sample) -> None:
     """⟨v, J u⟩ = ⟨Jᵀ v, u⟩, and the explicit Jacobian applied to u is J u."""
     if hasattr(op, "differential"):
         pytest.skip("its formula is the differential itself")
-    case = Case(op, sample)
+    for case in each_output(op, sample):
+        _jacobian_and_jvp_are_adjoint(case)
+
+
+def _jacobian_and_jvp_are_adjoint(case: Case) -> None:
     stream = np.random.default_rng(9)
     for k, a in enumerate(case.ins):
         if not is_float(a):

@@ -39,21 +39,32 @@ def varied(op: Op, arrays: list[Any]) -> tuple[bool, ...]:
     return tuple(array.dtype.kind == "f" and k not in op.reads_values for k, array in enumerate(arrays))
 
 
-def floating(out: Any) -> list[Any]:
-    """The outputs that gradients flow through."""
-    outs = out if isinstance(out, tuple) else (out,)
-    return [part for part in outs if part.dtype.kind == "f"]
+def outputs(out: Any) -> tuple[Any, ...]:
+    """All that an op returned."""
+    return out if isinstance(out, tuple) else (out,)
 
 
-def differences(function: Callable[[Any], Any], x: Any, weight: Any) -> Any:
-    """The gradient of sum(weight * function(x)) by central differences."""
+def weights(out: Any, seed: int) -> list[Any]:
+    """A random cotangent for each output that gradients flow through, None for the others (positions)."""
+    rng = np.random.default_rng(seed)
+    return [rng.normal(size=y.shape).astype(y.dtype)[()] if y.dtype.kind == "f" else None for y in outputs(out)]
+
+
+def weighted(weight: list[Any], out: Any) -> float:
+    """The sum of all outputs' entries, weighted."""
+    pairs = zip(weight, outputs(out), strict=True)
+    return sum(float(np.sum(w * y)) for w, y in pairs if w is not None)
+
+
+def differences(function: Callable[[Any], float], x: Any) -> Any:
+    """The gradient of ``function`` by central differences."""
     found = np.zeros(x.shape)
     for place in np.ndindex(x.shape):
         ends = []
         for step in (STEP, -STEP):
             moved = np.array(x)
             moved[place] += step
-            ends.append(float(np.sum(weight * function(moved))))
+            ends.append(function(moved))
         found[place] = (ends[0] - ends[1]) / (2 * STEP)
     return found
 
@@ -73,14 +84,14 @@ def as_rule_gets(op: Op, arrays: list[Any], out: Any) -> tuple[list[Any], Any]:
     hidden = [None if op.broadcasts else Unsaved(a.shape, a.dtype) for a in arrays]
     return [
         a if k else h for a, k, h in zip(arrays, keep, hidden, strict=True)
-    ], out if reads_result or op.outputs > 1 else None
+    ], out if reads_result or op.outputs != 1 else None
 
 
 def forward_faults(op: Op, sample: Sample) -> Iterator[str]:
     """Float32 in, float32 out, with the shape and the values of float64."""
     double, single = (op.forward(*inputs(op, sample, t), **sample.options) for t in (np.float64, np.float32))
-    doubles, singles = (out if isinstance(out, tuple) else (out,) for out in (double, single))
-    if len(doubles) != op.outputs:
+    doubles, singles = outputs(double), outputs(single)
+    if isinstance(double, tuple) != (op.outputs != 1) or len(doubles) != (op.outputs or len(doubles)):
         yield f"{len(doubles)} outputs, declared {op.outputs}"
     for d, s in zip(doubles, singles, strict=True):
         if d.shape != s.shape:
@@ -97,16 +108,16 @@ def first_faults(op: Op, sample: Sample) -> Iterator[str]:
         arrays = inputs(op, sample, dtype)
         needs = varied(op, arrays)
         out = op.forward(*arrays, **sample.options)
-        (y, *_) = floating(out)
-        weight = np.random.default_rng(1).normal(size=y.shape).astype(y.dtype)[()]
-        g = weight if op.outputs == 1 else [weight, *[None] * (op.outputs - 1)]
+        weight = weights(out, 1)
+        zeros = [w if w is None else w * 0 for w in weight]
         ins, result = as_rule_gets(op, arrays, out)
-        found = op.vjp(NUMERIC, needs, g, result, *ins, **sample.options)
-        flat = op.vjp(NUMERIC, needs, g * 0 if op.outputs == 1 else [weight * 0, *g[1:]], result, *ins, **sample.options)
+        found, flat = (
+            op.vjp(NUMERIC, needs, g[0] if op.outputs == 1 else g, result, *ins, **sample.options) for g in (weight, zeros)
+        )
         for k, need in enumerate(needs):
             if not need:
                 continue
-            shape = y.shape if op.broadcasts else arrays[k].shape
+            shape = out.shape if op.broadcasts else arrays[k].shape
             if found[k].shape != shape:
                 yield f"cotangent {k} has shape {found[k].shape}, should have {shape}"
                 continue
@@ -116,14 +127,14 @@ def first_faults(op: Op, sample: Sample) -> Iterator[str]:
                 yield f"cotangent {k} is not zero for a zero upstream"
             if tolerance is not None:
                 total = NUMERIC.sum_to(found[k], shape=arrays[k].shape)
-                expected = differences(_at(op, sample, arrays, k), arrays[k], weight)
+                expected = differences(_at(op, sample, arrays, k, weight), arrays[k])
                 if apart(total, expected, tolerance):
                     yield f"cotangent {k} is {total.tolist()}, central differences say {expected.tolist()}"
 
 
-def _at(op: Op, sample: Sample, arrays: list[Any], k: int) -> Callable[[Any], Any]:
-    def function(moved: Any) -> Any:
-        return floating(op.forward(*arrays[:k], moved, *arrays[k + 1 :], **sample.options))[0]
+def _at(op: Op, sample: Sample, arrays: list[Any], k: int, weight: list[Any]) -> Callable[[Any], float]:
+    def function(moved: Any) -> float:
+        return weighted(weight, op.forward(*arrays[:k], moved, *arrays[k + 1 :], **sample.options))
 
     return function
 
@@ -133,44 +144,42 @@ def taped_faults(op: Op, sample: Sample) -> Iterator[str]:
     arrays = inputs(op, sample)
     needs = varied(op, arrays)
 
-    def gradients(moved: list[Any], create_graph: bool, weight: Any) -> tuple[list[Tensor], Tensor, list[Any]]:
+    def gradients(moved: list[Any], create_graph: bool, weight: list[Any]) -> tuple[list[Tensor], list[Tensor], list[Any]]:
         tensors = [leaf(a[()], requires_grad=need) for a, need in zip(moved, needs, strict=True)]
         leaves = [t for t in tensors if t.requires_grad]
         out = apply(op, tuple(tensors), sample.options)
-        y = out if isinstance(out, Tensor) else out[0]
-        upstream = leaf(weight, requires_grad=create_graph)
-        return leaves, upstream, list(grad(y, leaves, upstream, create_graph=create_graph))
+        ys = [y for y, w in zip(outputs(out), weight, strict=True) if w is not None]
+        upstreams = [leaf(w, requires_grad=create_graph) for w in weight if w is not None]
+        return leaves, upstreams, list(grad(ys, leaves, upstreams, create_graph=create_graph))
 
-    out = op.forward(*arrays, **sample.options)
-    y = floating(out)[0]
-    weight = np.random.default_rng(2).normal(size=y.shape)[()]
+    weight = weights(op.forward(*arrays, **sample.options), 2)
     plain = gradients(arrays, False, weight)[2]
     for k, (found, position) in enumerate(zip(plain, np.flatnonzero(needs), strict=True)):
-        expected = differences(_at(op, sample, arrays, position), arrays[position], weight)
+        expected = differences(_at(op, sample, arrays, position, weight), arrays[position])
         if apart(found.array, expected):
             yield f"the tape's gradient {k} is not the one of central differences"
 
-    leaves, upstream, first = gradients(arrays, True, weight)
+    leaves, upstreams, first = gradients(arrays, True, weight)
     probes = [np.random.default_rng(3 + k).normal(size=g.array.shape)[()] for k, g in enumerate(first)]
     linked = [(g, leaf(p)) for g, p in zip(first, probes, strict=True) if g.requires_grad]
     if linked:
-        second = grad([g for g, _ in linked], [*leaves, upstream], [p for _, p in linked], allow_unused=True)
+        second = grad([g for g, _ in linked], [*leaves, *upstreams], [p for _, p in linked], allow_unused=True)
     else:
-        second = (None,) * (len(leaves) + 1)
+        second = (None,) * (len(leaves) + len(upstreams))
 
-    def probed(position: int | None) -> Callable[[Any], Any]:
-        def function(moved: Any) -> Any:
-            at = list(arrays)
-            if position is not None:
-                at[position] = moved
-            again = gradients(at, False, moved if position is None else weight)[2]
-            return np.float64(sum(np.sum(p * g.array) for p, g in zip(probes, again, strict=True)))
+    def probed(given: list[Any], position: int) -> Callable[[Any], float]:
+        def function(moved: Any) -> float:
+            kept, given[position] = given[position], moved
+            again = gradients(arrays, False, weight)[2]
+            given[position] = kept
+            return float(sum(np.sum(p * g.array) for p, g in zip(probes, again, strict=True)))
 
         return function
 
-    places: list[Any] = [*(int(p) for p in np.flatnonzero(needs)), None]
-    for place, found in zip(places, second, strict=True):
-        x = np.asarray(weight if place is None else arrays[place])
-        expected = differences(probed(place), x, 1.0)
+    places = [(arrays, int(k)) for k in np.flatnonzero(needs)]
+    places += [(weight, k) for k, w in enumerate(weight) if w is not None]
+    for (given, k), found in zip(places, second, strict=True):
+        x = np.asarray(given[k])
+        expected = differences(probed(given, k), x)
         if apart(np.zeros(x.shape) if found is None else found.array, expected):
-            yield f"second derivative by {'upstream' if place is None else f'input {place}'}: {found}, should be {expected}"
+            yield f"second derivative by {'input' if given is arrays else 'upstream'} {k}: {found}, should be {expected}"

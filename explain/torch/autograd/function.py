@@ -119,7 +119,7 @@ class CustomOp(Op):
         values.update(zip(given, arrays, strict=True))
         for applied in tape.applied:
             found = applied.op.forward(*(values[i] for i in applied.inputs), **applied.options)
-            values.update(zip(applied.outputs, found if applied.op.outputs > 1 else (found,), strict=True))
+            values.update(zip(applied.outputs, found if isinstance(found, tuple) else (found,), strict=True))
         results = tuple([values[i] for i in outputs])
         return results if self.outputs > 1 else results[0]
 
