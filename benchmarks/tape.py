@@ -23,7 +23,6 @@ from typing import Any
 
 import numpy as np
 
-from explain import tape
 from explain.tape.tensor import leaf
 
 BLOCK = 0.1  # seconds

@@ -93,7 +93,7 @@ class Written:
 
 def bare(value: Any) -> Expr:
     """The sympy expression behind a value of either mode."""
-    return value.e if isinstance(value, Written) else S(value)
+    return value.e if isinstance(value, Written) else symbols.number(value)
 
 
 class Operand:
@@ -176,6 +176,10 @@ class Namespace:
     def number(self, value: Any) -> Any:
         """A literal, exactly."""
         return symbols.number(value)
+
+    def literal(self, value: Any) -> Any:
+        """A literal as a factor or term: sympy does not multiply it out."""
+        return number_operand(value, self._as_written)[()]
 
     # building blocks
 

@@ -107,7 +107,7 @@ def _tail(tape: Tape, first: Applied, x: int, details: dict[str, Any]) -> Rule:
 
 
 def _single(tape: Tape, first: Applied, position: int, meets: list[tuple[Applied, int]], details: dict[str, Any]) -> Rule:
-    details |= _counts(tape, first) | {"position": position}
+    details |= _counts(tape, first) | {"position": position, "part": first.op.input_name(position, first.options)}
     rule = first.op.rule or first.op.kind
     if len(meets) > 1:
         return Rule("square" if rule in ("mul", "dot") else f"{first.op.kind}_twice", details)
@@ -132,10 +132,9 @@ def _repeats(shape: tuple[int, ...], out: tuple[int, ...]) -> tuple[int, ...]:
 
 
 def _counts(tape: Tape, a: Applied) -> dict[str, Any]:
-    """The sizes of the axes that a reduction runs over."""
-    if a.op.kind != "reduction" and a.op.name not in ("cross_entropy",):
-        return {}
-    shape = tape.values[a.inputs[0]].shape
-    if a.op.name == "cross_entropy":
-        return {"n": shape[:-1], "reduction": a.options.get("reduction", "mean")}
+    """The sizes of the axes that a reduction runs over, and what other ops say of themselves."""
+    shapes = tuple([tape.values[i].shape for i in a.inputs])
+    if a.op.kind != "reduction":
+        return a.op.details(shapes, a.options)
+    shape = shapes[0]
     return {"n": tuple(shape[k] for k in axes(a.op.complete(a.options).get("dim"), len(shape)))}

@@ -92,6 +92,7 @@ class Op:
     in_place: bool | None = None  # whether each method has an in-place twin; None: where it broadcasts and has a derivative
     views: bool = False  # the output (or each of several) may lie in the first input's memory
     reads_values: tuple[int, ...] = ()  # inputs that must stay integers or masks (indices, class targets)
+    constants: tuple[str, ...] = ()  # names of inputs that torch takes no derivative by, and refuses if they require one
     special: Mapping[str, Callable[..., Any]] = MappingProxyType({})  # kink | tie | pole -> mask(*inputs, **options)
     samples: tuple[Sample, ...] = ()
     refuses: Callable[[tuple[str, ...], tuple[Any, ...]], Exception | None] | None = (
@@ -177,6 +178,18 @@ class Op:
 
     def given(self, y: Any, *ins: Array, **options: Any) -> dict[str, Array]:
         """Integer arrays that the formula refers to (positions that were picked); empty for most ops."""
+        return {}
+
+    def input_name(self, k: int, options: Options) -> str:
+        """What the op calls its ``k``-th input."""
+        return self.tensor_names[k] if k < len(self.tensor_names) else "*"
+
+    def takes_gradient(self, k: int, options: Options) -> bool:
+        """Whether the ``k``-th input can be differentiated if it is floating."""
+        return k not in self.reads_values and self.input_name(k, options) not in self.constants
+
+    def details(self, shapes: tuple[Shape, ...], options: Options) -> dict[str, Any]:
+        """What its sentence speaks of besides names; under ``n`` the sizes of axes, whose product is meant."""
         return {}
 
     def unchanged(self, shapes: tuple[Shape, ...], options: Options) -> bool:

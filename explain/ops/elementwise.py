@@ -1,7 +1,4 @@
-"""Entrywise operations: arithmetic, powers, exponentials, trigonometry, activations, choices between two entries.
-
-Comparisons with a kink say what PyTorch chooses there; ``special`` finds such points so that a page can name them.
-"""
+"""Entrywise sums and products, and what combines the two."""
 
 from __future__ import annotations
 
@@ -10,20 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from explain.ops.base import Options, Sample, Shape
-from explain.ops.entrywise import elementwise
-
-POSITIVE = (0.3, 2.5)
-
-
-def _reflected_name(plain: str, reflected: str) -> Any:
-    """Torch has another backward node when the left operand is a Python number."""
-
-    def grad_fn(shapes: tuple[Shape, ...], options: Options) -> str:
-        return reflected if shapes[0] is None else plain
-
-    return grad_fn
-
+from explain.ops.base import Sample, numpy_dtype
+from explain.ops.entrywise import FEW, POSITIVE, by_number, elementwise
+from explain.ops.registry import composite
 
 NO_MASKS = "If you are trying to invert a mask, use the `~` or `logical_not()` operator instead."
 
@@ -47,11 +33,6 @@ def _no_minus_mask(kinds: tuple[str, ...], numbers: tuple[Any, ...]) -> Exceptio
     )
 
 
-def _no_masks(error: Exception) -> Any:
-    """Refuses where all inputs are masks."""
-    return lambda kinds, numbers: error if set(kinds) == {"b"} else None
-
-
 ADD = elementwise(
     "add",
     operator.add,
@@ -70,9 +51,55 @@ SUB = elementwise(
     functions=("sub", "subtract"),
     methods=("sub", "subtract"),
     operator="-",
-    grad_fn_of=_reflected_name("SubBackward0", "RsubBackward1"),
+    grad_fn_of=by_number("SubBackward0", first="RsubBackward1"),
     refuses=_no_mask_minus,
     rule="sub",
+)
+
+
+def _multiple(b: Any, alpha: Any) -> Any:
+    """``alpha`` times b. Raises torch's errors for an alpha that the dtype does not hold."""
+    if isinstance(alpha, bool) and b.dtype.kind != "b":
+        raise RuntimeError("Boolean alpha only supported for Boolean results.")
+    if isinstance(alpha, float) and b.dtype.kind != "f":
+        raise RuntimeError("For integral input tensors, argument alpha must not be a floating point number.")
+    return b & bool(alpha) if b.dtype.kind == "b" else b * b.dtype.type(alpha)
+
+
+ADD_SCALED = elementwise(
+    "add_scaled",
+    lambda a, b, *, alpha: a + _multiple(b, alpha),
+    (lambda xp, g, y, a, b, alpha: g, lambda xp, g, y, a, b, alpha: g * alpha),
+    formula=lambda s, a, b, alpha: a + s.literal(alpha) * b,
+    functions=("add",),
+    methods=("add",),
+    grad_fn="AddBackward0",
+    rule="add_scaled",
+    samples=(Sample(((2, 3), (3,)), {"alpha": 2}), Sample(((), (2,)), {"alpha": -0.5})),
+)
+SUB_SCALED = elementwise(
+    "sub_scaled",
+    lambda a, b, *, alpha: a - _multiple(b, alpha),
+    (lambda xp, g, y, a, b, alpha: g, lambda xp, g, y, a, b, alpha: -g * alpha),
+    formula=lambda s, a, b, alpha: a - s.literal(alpha) * b,
+    functions=("sub", "subtract"),
+    methods=("sub", "subtract"),
+    grad_fn="SubBackward0",
+    refuses=_no_mask_minus,
+    rule="add_scaled",
+    samples=(Sample(((2, 3), (3,)), {"alpha": 2}), Sample(((), (2,)), {"alpha": -0.5})),
+)
+RSUB = elementwise(
+    "rsub",
+    lambda a, b, *, alpha=1: b - _multiple(a, alpha),
+    (lambda xp, g, y, a, b, alpha=1: -g * alpha, lambda xp, g, y, a, b, alpha=1: g),
+    formula=lambda s, a, b, alpha=1: b - s.literal(alpha) * a,
+    functions=("rsub",),
+    grad_fn_of=by_number("RsubBackward0", last="RsubBackward1"),
+    numbers=(1,),
+    refuses=_no_mask_minus,
+    rule="add_scaled",
+    samples=(Sample(((2, 3), (3,))), Sample(((), (2,)), {"alpha": 2})),
 )
 MUL = elementwise(
     "mul",
@@ -85,30 +112,6 @@ MUL = elementwise(
     operator="*",
     rule="mul",
 )
-DIV = elementwise(
-    "div",
-    operator.truediv,
-    (lambda xp, g, y, a, b: g / b, lambda xp, g, y, a, b: -g * (a / b / b)),
-    formula=lambda s, a, b: a / b,
-    uses=("b", "a b"),
-    functions=("div", "divide", "true_divide"),
-    methods=("div", "divide", "true_divide"),
-    operator="/",
-    promotion="float",
-    grad_fn_of=_reflected_name("DivBackward0", "MulBackward0"),
-    special={"pole": lambda a, b: b == 0},
-    rule="div",
-    samples=tuple(
-        Sample((a, b))
-        for a, b in (
-            ((2, 3), np.array([[0.5, -2.0, 1.5], [3.0, 0.7, -1.0]])),
-            ((2, 3), np.array([1.5, -0.5, 2.0])),
-            ((2, 1), np.array([[2.0, 4.0, -3.0]])),
-            ((), np.array([1.0, -2.0])),
-            ((2, 3), np.array(-1.5)),
-        )
-    ),
-)
 NEG = elementwise(
     "neg",
     operator.neg,
@@ -120,251 +123,98 @@ NEG = elementwise(
     refuses=_no_minus_mask,
     rule="neg",
 )
-
-
-def _no_power(kinds: tuple[str, ...], numbers: tuple[Any, ...]) -> Exception | None:
-    exponent = numbers[1]
-    if kinds == ("b", "b") and exponent is not True:
-        return NotImplementedError("\"pow\" not implemented for 'Bool'")
-    if "f" not in kinds and exponent is not None and exponent < 0:
-        return RuntimeError("Integers to negative integer powers are not allowed.")
-    return None
-
-
-def _power(a: Any, b: Any) -> Any:
-    if a.dtype.kind != "f":
-        return _integer_power(a, b)
-    if b.ndim == 0:
-        known = _POWERS.get(float(b))
-        if known is not None:
-            return known(a)
-    return a**b
-
-
-# as in torch, and faster: numpy's cube is three times slower than two products
-_POWERS: dict[float, Any] = {
-    2.0: lambda a: a * a,
-    3.0: lambda a: a * a * a,
-    0.5: np.sqrt,
-    -0.5: lambda a: 1 / np.sqrt(a),
-    -1.0: lambda a: 1 / a,
-    -2.0: lambda a: 1 / (a * a),
-}
-
-
-def _integer_power(a: Any, b: Any) -> Any:
-    """Negative powers of integers, which torch allows between tensors: 1 for 1, alternating for -1, else 0."""
-    if not np.any(b < 0):
-        return a**b if a.dtype.kind != "b" else a
-    sign = np.where((a == -1) & (b % 2 != 0), -1, 1)
-    return np.where(b < 0, np.where(np.abs(a) == 1, sign, 0), a ** np.maximum(b, 0)).astype(a.dtype)[()]
-
-
-def _power_base(xp: Any, g: Any, y: Any, a: Any, b: Any) -> Any:
-    if np.ndim(b) == 0 and not hasattr(b, "requires_grad"):
-        return xp.zero(g) if b == 0 else g * (b * xp.pow(a, b - 1))
-    return xp.where(b == 0, 0.0, g * (b * a ** (b - 1)))  # 0**0 has slope 0 in its base, where 0 * 0**-1 is nan
-
-
-def _power_exponent(xp: Any, g: Any, y: Any, a: Any, b: Any) -> Any:
-    if isinstance(a, int | float):
-        slope = y * float(np.log(a))
-        return g * (slope if a != 0 else xp.where(b >= 0, 0.0, slope))
-    return g * xp.where(xp.logical_and(a == 0, b >= 0), 0.0, y * xp.log(a))
-
-
-POW = elementwise(
-    "pow",
-    _power,
-    (_power_base, _power_exponent),
-    formula=lambda s, a, b: a**b,
-    uses=("a b", "a b y"),
-    functions=("pow",),
-    methods=("pow",),
-    operator="**",
-    grad_fn_of=lambda shapes, options: (
-        "PowBackward0" if shapes[1] is None else "PowBackward2" if shapes[0] is None else "PowBackward1"
+LDEXP = elementwise(
+    "ldexp",
+    lambda a, b: a * np.exp2(b),
+    (lambda xp, g, y, a, b: g * xp.exp2(b), lambda xp, g, y, a, b: g * (y * float(np.log(2)))),
+    formula=lambda s, a, b: a * 2**b,
+    uses=("b", "y"),
+    functions=("ldexp",),
+    methods=("ldexp",),
+    numbers=(),
+    promotion="float",
+    rule="mul",
+    samples=FEW,
+)
+ADDCMUL = elementwise(
+    "addcmul",
+    lambda x, tensor1, tensor2, *, value=1: x + _multiple(tensor1 * tensor2, value),
+    (
+        lambda xp, g, y, x, a, b, value=1: g,
+        lambda xp, g, y, x, a, b, value=1: g * (b * value),
+        lambda xp, g, y, x, a, b, value=1: g * (a * value),
     ),
-    special={"pole": lambda a, b: (a <= 0) & (b != np.floor(b)) | (a == 0) & (b < 1)},
-    rule="pow",
-    refuses=_no_power,
-    domain=POSITIVE,
-)
-ABS = elementwise(
-    "abs",
-    np.abs,
-    lambda xp, g, y, x: g * xp.sign(x),
-    definition=lambda s, x: s.where(x >= 0, x, -x),
-    slopes=lambda s, y, x: s.function("sign", x),
-    uses="x",
-    functions=("abs", "absolute"),
-    methods=("abs", "absolute"),
-    special={"kink": lambda x: x == 0},
-    refuses=_no_masks(NotImplementedError("\"abs_cpu\" not implemented for 'Bool'")),
-    rule="abs",
-)
-SIGN = elementwise(
-    "sign",
-    lambda x: np.greater(x, 0).astype(x.dtype) - np.less(x, 0).astype(x.dtype) if x.dtype.kind != "b" else x,
-    lambda xp, g, y, x: xp.zero(g),
-    definition=lambda s, x: s.where(x > 0, 1, s.where(x < 0, -1, 0)),
-    slopes=lambda s, y, x: 0,
-    functions=("sign", "sgn"),
-    methods=("sign", "sgn"),
-    special={"kink": lambda x: x == 0},
-    rule="flat",
-)
-EXP = elementwise(
-    "exp",
-    np.exp,
-    lambda xp, g, y, x: g * y,
-    slopes=lambda s, y, x: y,
-    uses="y",
-    functions=("exp",),
-    methods=("exp",),
-    promotion="float",
-    rule="exp",
-)
-LOG = elementwise(
-    "log",
-    np.log,
-    lambda xp, g, y, x: g / x,
-    slopes=lambda s, y, x: 1 / x,
-    uses="x",
-    functions=("log",),
-    methods=("log",),
-    promotion="float",
-    domain=POSITIVE,
-    special={"pole": lambda x: x <= 0},
-    rule="log",
-)
-SQRT = elementwise(
-    "sqrt",
-    np.sqrt,
-    lambda xp, g, y, x: g / (2 * y),
-    formula=lambda s, x: x ** s.number(0.5),
-    uses="y",
-    functions=("sqrt",),
-    methods=("sqrt",),
-    promotion="float",
-    domain=POSITIVE,
-    special={"pole": lambda x: x <= 0},
-    rule="sqrt",
-)
-SIN = elementwise(
-    "sin",
-    np.sin,
-    lambda xp, g, y, x: g * xp.cos(x),
-    slopes=lambda s, y, x: s.function("cos", x),
-    uses="x",
-    functions=("sin",),
-    methods=("sin",),
-    promotion="float",
-    rule="sin",
-)
-COS = elementwise(
-    "cos",
-    np.cos,
-    lambda xp, g, y, x: -g * xp.sin(x),
-    slopes=lambda s, y, x: -s.function("sin", x),
-    uses="x",
-    functions=("cos",),
-    methods=("cos",),
-    promotion="float",
-    rule="cos",
-)
-TAN = elementwise(
-    "tan",
-    np.tan,
-    lambda xp, g, y, x: g * (1 + y * y),
-    slopes=lambda s, y, x: 1 + y**2,
-    uses="y",
-    functions=("tan",),
-    methods=("tan",),
-    promotion="float",
-    domain=(-1.2, 1.2),
-    rule="tan",
-)
-TANH = elementwise(
-    "tanh",
-    np.tanh,
-    lambda xp, g, y, x: g * (1 - y * y),
-    slopes=lambda s, y, x: 1 - y**2,
-    uses="y",
-    functions=("tanh",),
-    methods=("tanh",),
-    promotion="float",
-    rule="tanh",
+    formula=lambda s, x, a, b, value: x + s.literal(value) * a * b,
+    uses=("", "tensor2", "tensor1"),
+    functions=("addcmul",),
+    methods=("addcmul",),
+    numbers=(),
+    rule="product_term",
+    samples=(Sample(((2, 3), (3,), (2, 1))), Sample(((), (), (2,)), {"value": -0.5})),
 )
 
 
-def _sigmoid(x: Any) -> Any:
-    z = np.exp(-np.abs(x))  # never overflows
-    return np.where(x >= 0, 1, z) / (1 + z)
+def _quotient_term(tensor1: Any, tensor2: Any, value: Any) -> Any:
+    if tensor1.dtype.kind != "f":
+        raise RuntimeError(
+            "Integer division with addcdiv is no longer supported, and in a future  release addcdiv will perform a true "
+            "division of tensor1 and tensor2. The historic addcdiv behavior can be implemented as (input + value * "
+            "torch.trunc(tensor1 / tensor2)).to(input.dtype) for integer inputs and as (input + value * tensor1 / tensor2) "
+            "for float inputs. The future addcdiv behavior is just the latter implementation: (input + value * tensor1 / "
+            "tensor2), for all dtypes."
+        )
+    return tensor1.dtype.type(value) * tensor1 / tensor2
 
 
-SIGMOID = elementwise(
-    "sigmoid",
-    lambda x: _sigmoid(x).astype(x.dtype)[()],
-    lambda xp, g, y, x: g * (y * (1 - y)),
-    definition=lambda s, x: 1 / (1 + s.function("exp", -x)),
-    slopes=lambda s, y, x: y * (1 - y),
-    uses="y",
-    functions=("sigmoid",),
-    methods=("sigmoid",),
-    promotion="float",
-    latex=r"\sigma",
-    rule="sigmoid",
-)
-RELU = elementwise(
-    "relu",
-    lambda x: np.maximum(x, x.dtype.type(0)),
-    lambda xp, g, y, x: xp.where(y <= 0, 0.0, g),
-    definition=lambda s, x: s.where(x > 0, x, 0),
-    slopes=lambda s, y, x: s.indicator(x > 0),
-    uses="y",
-    functions=("relu",),
-    methods=("relu",),
-    special={"kink": lambda x: x == 0},
-    refuses=_no_masks(RuntimeError("Boolean inputs not supported for relu")),
-    rule="relu",
-)
-
-
-def _shared(xp: Any, g: Any, lost: Any, tie: Any) -> Any:
-    """Torch's rule for the larger (or smaller) of two: half to each at a tie; where one is nan, all to both."""
-    return xp.where(lost, 0.0, xp.where(tie, g / 2, g))
-
-
-MAXIMUM = elementwise(
-    "maximum",
-    np.maximum,
-    (lambda xp, g, y, a, b: _shared(xp, g, a < b, a == b), lambda xp, g, y, a, b: _shared(xp, g, b < a, a == b)),
-    definition=lambda s, a, b: s.where(a >= b, a, b),
-    slopes=(
-        lambda s, y, a, b: s.indicator(a > b) + s.indicator(s.equal(a, b)) / 2,
-        lambda s, y, a, b: s.indicator(b > a) + s.indicator(s.equal(a, b)) / 2,
+ADDCDIV = elementwise(
+    "addcdiv",
+    lambda x, tensor1, tensor2, *, value=1: x + _quotient_term(tensor1, tensor2, value),
+    (
+        lambda xp, g, y, x, a, b, value=1: g,
+        lambda xp, g, y, x, a, b, value=1: g * (value / b),
+        lambda xp, g, y, x, a, b, value=1: -g * (a * value / (b * b)),
     ),
-    uses=("a b", "a b"),
-    functions=("maximum",),
-    methods=("maximum",),
-    latex=r"\max",
-    special={"tie": lambda a, b: a == b},
-    rule="maximum",
+    formula=lambda s, x, a, b, value: x + s.literal(value) * a / b,
+    uses=("", "tensor2", "tensor1 tensor2"),
+    functions=("addcdiv",),
+    methods=("addcdiv",),
+    numbers=(),
+    special={"pole": lambda x, a, b, value=1: b == 0},
+    rule="quotient_term",
+    domain=POSITIVE,
+    samples=(Sample(((2, 3), (3,), (2, 1))), Sample(((), (), (2,)), {"value": -0.5})),
 )
-MINIMUM = elementwise(
-    "minimum",
-    np.minimum,
-    (lambda xp, g, y, a, b: _shared(xp, g, a > b, a == b), lambda xp, g, y, a, b: _shared(xp, g, b > a, a == b)),
-    definition=lambda s, a, b: s.where(a <= b, a, b),
-    slopes=(
-        lambda s, y, a, b: s.indicator(a < b) + s.indicator(s.equal(a, b)) / 2,
-        lambda s, y, a, b: s.indicator(b < a) + s.indicator(s.equal(a, b)) / 2,
+
+
+def _lerp(x: Any, end: Any, weight: Any) -> Any:
+    # exact at both ends, as in torch
+    return np.where(np.abs(weight) < 0.5, x + weight * (end - x), end - (end - x) * (1 - weight))[()]
+
+
+LERP = elementwise(
+    "lerp",
+    _lerp,
+    (
+        lambda xp, g, y, x, end, weight: g * (1 - weight),
+        lambda xp, g, y, x, end, weight: g * weight,
+        lambda xp, g, y, x, end, weight: g * (end - x),
     ),
-    uses=("a b", "a b"),
-    functions=("minimum",),
-    methods=("minimum",),
-    latex=r"\min",
-    special={"tie": lambda a, b: a == b},
-    rule="maximum",
+    formula=lambda s, x, end, weight: x + weight * (end - x),
+    uses=("weight", "weight", "x end"),
+    functions=("lerp",),
+    methods=("lerp",),
+    numbers=(2,),
+    grad_fn_of=by_number("LerpBackward1", last="LerpBackward0"),
+    rule="lerp",
+    samples=(Sample(((2, 3), (3,), (2, 1))), Sample(((2,), (), ()))),
 )
+
+
+def _positive(xp: Any, x: Any) -> Any:
+    """x itself, the very same tensor. Raises torch's error for masks."""
+    if numpy_dtype(x).kind == "b":
+        raise RuntimeError("The `+` operator, on a bool tensor is not supported.")
+    return x
+
+
+POSITIVE_OF = composite("positive", _positive, functions=("positive",), methods=("positive",), samples=(Sample(((2, 3),)),))

@@ -8,6 +8,13 @@ from typing import Any
 from explain.ops.base import Op, Options, Sample, Shape, read_signature
 from explain.ops.registry import register
 
+POSITIVE = (0.3, 2.5)
+"""A domain for what wants positive arguments."""
+FEW = (Sample(((2, 3), (3,))), Sample(((), (2,))))
+"""Samples of an op of two inputs; shapes that broadcast are tried by a test of their own."""
+ALONE = (Sample(((2, 3),)), Sample(((),)))
+"""Samples of an op of one input."""
+
 
 class Elementwise(Op):
     """An op that works entry by entry, with broadcasting: built by ``elementwise``."""
@@ -16,7 +23,7 @@ class Elementwise(Op):
     promotion = "common"
     broadcasts = True
     definition: Callable[..., Any] | None = None
-    slopes: tuple[Callable[..., Any], ...] = ()
+    slopes: tuple[Callable[..., Any] | None, ...] = ()  # None: by this input there is none
     latex: str = ""
 
     grad_fn_of: Callable[..., str] | None = None
@@ -43,9 +50,10 @@ def elementwise(
     *,
     formula: Callable[..., Any] | None = None,
     definition: Callable[..., Any] | None = None,
-    slopes: Callable[..., Any] | tuple[Callable[..., Any], ...] = (),
+    slopes: Callable[..., Any] | tuple[Callable[..., Any] | None, ...] = (),
     uses: str | tuple[str, ...] = "",
     grad_fn: str = "",
+    form: type[Elementwise] = Elementwise,
     **fields: Any,
 ) -> Op:
     """Declare an entrywise op, y = f(a, b, …) with broadcasting.
@@ -55,7 +63,7 @@ def elementwise(
     The mathematics is either ``formula(s, *entries)``, for what is plain arithmetic, or the op becomes a function
     symbol of its own name, with ``definition(s, *entries)`` (left out for functions that sympy knows) and, in the
     language of its output, ``slopes``: one ``(s, y, *entries, **options)`` per input, each compared with the derivative
-    of the definition before it is first used.
+    of the definition before it is first used. ``form``: the class, for an op that sorts its arguments in its own way.
     """
     vjps = vjp if isinstance(vjp, tuple) else (vjp,)
     count = len(vjps)
@@ -79,7 +87,7 @@ def elementwise(
         return s.function(name, *entries, **{key: options[key] for key in op.option_defaults})
 
     fields.setdefault("samples", _elementwise_samples(count))
-    op: Op = Elementwise(
+    op: Op = form(
         name=name,
         forward=forward,
         vjp=one_vjp if count == 1 else two_vjps if plain else several_vjps,
@@ -91,6 +99,20 @@ def elementwise(
         **fields,
     )
     return register(op)
+
+
+def by_number(tensors: str, *, first: str = "", last: str = "") -> Callable[..., str]:
+    """Torch's backward node where it is another one if the first or the last operand is a Python number."""
+
+    def grad_fn(shapes: tuple[Shape | None, ...], options: Options) -> str:
+        return first if first and shapes[0] is None else last if last and shapes[-1] is None else tensors
+
+    return grad_fn
+
+
+def no_masks(error: Exception) -> Callable[..., Exception | None]:
+    """Refuses where all inputs are masks."""
+    return lambda kinds, numbers: error if set(kinds) == {"b"} else None
 
 
 def _has_options(forward: Callable[..., Any]) -> bool:

@@ -13,56 +13,91 @@ from explain.ops.entrywise import Elementwise
 from explain.ops.registry import block, register
 
 PAIRS = (Sample(((2, 3), (3,))),)
+SINGLE = (Sample(((3,),)),)
+MASKS = (Sample((np.array([[True, False, True], [False, False, True]]), np.array([True, True, False]))),)
+WHOLE = (Sample((np.array([[1, 2, 7], [0, 5, 6]]), np.array([1, 3, 2]))),)
+
+
+def _constant(name: str, forward: Callable[..., Any], names: tuple[str, ...], samples: Any, **fields: Any) -> Op:
+    """An entrywise op whose result jumps, so nothing flows back through it."""
+    own = {"functions": names, "methods": names, "in_place": True, **fields}
+    return register(Elementwise(name=name, forward=forward, differentiable=False, samples=samples, kind="constant", **own))
 
 
 def _comparison(
-    name: str, sign: str, forward: Callable[..., Any], function: str, holds: Callable[[Any, Any, Any], Any]
+    name: str, sign: str, forward: Callable[..., Any], names: tuple[str, ...], holds: Callable[[Any, Any, Any], Any]
 ) -> Op:
     def formula(s: Any, out: tuple[Any, ...], a: Any, b: Any) -> Any:
         return s.indicator(holds(s, a.at(out), b.at(out)))
 
-    return register(
-        Elementwise(
-            name=name,
-            operator=sign,
-            forward=forward,
-            formula=formula,
-            differentiable=False,
-            functions=(function,),
-            methods=(function,),
-            samples=PAIRS,
-            kind="constant",
-        )
-    )
+    return _constant(name, forward, names, PAIRS, operator=sign, formula=formula)
 
 
-_comparison("equal", "==", np.equal, "eq", lambda s, a, b: s.equal(a, b))
-_comparison("not_equal", "!=", np.not_equal, "ne", lambda s, a, b: s.unequal(a, b))
-_comparison("less", "<", np.less, "lt", lambda s, a, b: a < b)
-_comparison("less_equal", "<=", np.less_equal, "le", lambda s, a, b: a <= b)
-_comparison("greater", ">", np.greater, "gt", lambda s, a, b: a > b)
-_comparison("greater_equal", ">=", np.greater_equal, "ge", lambda s, a, b: a >= b)
-register(
-    Elementwise(
-        name="logical_or",
-        forward=np.logical_or,
-        differentiable=False,
-        functions=("logical_or",),
-        samples=PAIRS,
-        kind="constant",
-    )
-)
-register(
-    Elementwise(
-        name="logical_and",
-        forward=np.logical_and,
-        differentiable=False,
-        functions=("logical_and",),
-        operator="&",
-        samples=PAIRS,
-        kind="constant",
-    )
-)
+_comparison("equal", "==", np.equal, ("eq",), lambda s, a, b: s.equal(a, b))
+_comparison("not_equal", "!=", np.not_equal, ("ne", "not_equal"), lambda s, a, b: s.unequal(a, b))
+_comparison("less", "<", np.less, ("lt", "less"), lambda s, a, b: a < b)
+_comparison("less_equal", "<=", np.less_equal, ("le", "less_equal"), lambda s, a, b: a <= b)
+_comparison("greater", ">", np.greater, ("gt", "greater"), lambda s, a, b: a > b)
+_comparison("greater_equal", ">=", np.greater_equal, ("ge", "greater_equal"), lambda s, a, b: a >= b)
+
+_constant("logical_or", np.logical_or, ("logical_or",), PAIRS, promotion="keep", numbers=())
+_constant("logical_and", np.logical_and, ("logical_and",), PAIRS, promotion="keep", numbers=())
+_constant("logical_xor", np.logical_xor, ("logical_xor",), PAIRS, promotion="keep", numbers=())
+_constant("logical_not", np.logical_not, ("logical_not",), SINGLE, promotion="keep")
+
+
+def _whole(name: str, forward: Callable[..., Any]) -> Callable[..., Any]:
+    """A function of bits. Raises torch's NotImplementedError for floating point numbers."""
+
+    def checked(a: Any, b: Any) -> Any:
+        if a.dtype.kind == "f":
+            raise NotImplementedError(f"\"{name}_cpu\" not implemented for '{word(a.dtype)}'")
+        return forward(a, b)
+
+    return checked
+
+
+_constant("bitwise_and", _whole("bitwise_and", np.bitwise_and), ("bitwise_and",), MASKS, operator="&")
+_constant("bitwise_or", _whole("bitwise_or", np.bitwise_or), ("bitwise_or",), MASKS, operator="|")
+_constant("bitwise_xor", _whole("bitwise_xor", np.bitwise_xor), ("bitwise_xor",), MASKS, operator="^")
+_constant("bitwise_left_shift", _whole("lshift", np.left_shift), ("bitwise_left_shift",), WHOLE, operator="<<")
+_constant("bitwise_right_shift", _whole("rshift", np.right_shift), ("bitwise_right_shift",), WHOLE, operator=">>")
+
+
+def _bitwise_not(x: Any) -> Any:
+    if x.dtype.kind == "f":
+        raise NotImplementedError(f"\"bitwise_not_cpu\" not implemented for '{word(x.dtype)}'")
+    return np.invert(x)
+
+
+_constant("bitwise_not", _bitwise_not, ("bitwise_not",), (Sample((np.array([True, False]),)), Sample((np.array([0, 5]),))))
+
+
+def _of_floats(test: Callable[[Any], Any], otherwise: bool = False) -> Callable[[Any], Any]:
+    """A question that whole numbers and truth values all answer alike."""
+    return lambda x: test(x) if x.dtype.kind == "f" else np.full(x.shape, otherwise)[()]
+
+
+_constant("isnan", _of_floats(np.isnan), ("isnan",), SINGLE, in_place=False)
+_constant("isinf", _of_floats(np.isinf), ("isinf",), SINGLE, in_place=False)
+_constant("isfinite", _of_floats(np.isfinite, True), ("isfinite",), SINGLE, in_place=False)
+_constant("isposinf", _of_floats(np.isposinf), ("isposinf",), SINGLE, in_place=False)
+_constant("isneginf", _of_floats(np.isneginf), ("isneginf",), SINGLE, in_place=False)
+_constant("signbit", lambda x: np.signbit(x) if x.dtype.kind == "f" else x < 0, ("signbit",), SINGLE, in_place=False)
+
+
+def _isclose(a: Any, b: Any, *, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False) -> Any:
+    if a.dtype != b.dtype:
+        raise RuntimeError(f"{word(a.dtype)} did not match {word(b.dtype)}")
+    if rtol < 0 or atol < 0:
+        name, value = ("rtol", rtol) if rtol < 0 else ("atol", atol)
+        raise RuntimeError(f"{name} must be greater than or equal to zero, but got {value:g}")
+    near = np.abs(np.subtract(a, b, dtype=np.float64)) <= atol + np.abs(rtol * b)
+    close = (a == b) | (np.isfinite(a) & np.isfinite(b) & near)
+    return close | (np.isnan(a) & np.isnan(b)) if equal_nan else close
+
+
+_constant("isclose", _isclose, ("isclose",), PAIRS, promotion="keep", in_place=False, numbers=())
 
 
 @block

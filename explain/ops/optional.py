@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from explain.ops.base import ARGUMENT_ALIASES, REQUIRED, TENSOR_ALIASES, NoMatch, Op
+from explain.ops.base import ARGUMENT_ALIASES, REQUIRED, TENSOR_ALIASES, NoMatch, Op, Options
 
 LEADING = {"forward": 0, "given": 1, "formula": 2, "vjp": 4}
 """The methods that take the tensors, and how many arguments stand before them."""
@@ -20,7 +20,6 @@ class WithOptional(Op):
     """
 
     order: tuple[str, ...] = ()  # torch's order of the arguments; empty: tensors first, then the options
-    constants: tuple[str, ...] = ()  # tensors that torch takes no derivative by, and refuses if they require one
     c_name: str = ""  # torch's own function, as its messages call it
 
     def __init__(self) -> None:
@@ -36,6 +35,7 @@ class WithOptional(Op):
 
     def bind(self, *args: Any, **kwargs: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
         given = self.sorted_call(args, kwargs)
+        self.refuse_constants(given)
         self.adjust(given)
         there = [name for name in self.tensor_names if given.get(name) is not None]
         absent = [name for name in self.tensor_names if name not in there]
@@ -63,7 +63,6 @@ class WithOptional(Op):
         lost = [name for name in needed if name not in given]
         if lost:
             raise NoMatch(f"{self.name}() needs {', '.join(lost)}")
-        self.refuse_constants(given)
         return given
 
     def refuse_constants(self, given: dict[str, Any]) -> None:
@@ -74,6 +73,9 @@ class WithOptional(Op):
                     f"The function '{self.c_name or self.name}' is not differentiable with respect to argument '{name}'. "
                     "This input cannot have requires_grad True."
                 )
+
+    def input_name(self, k: int, options: Options) -> str:
+        return [name for name in self.tensor_names if name not in options.get("missing", ())][k]
 
     def adjust(self, given: dict[str, Any]) -> None:
         """Bring the arguments of a call, by name, into the form that the op computes with. Raises torch's errors."""

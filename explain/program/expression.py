@@ -45,7 +45,6 @@ _REFUSED: dict[type[ast.AST], tuple[str, str | None]] = {
 _OPERATOR_HINTS = {
     "^": "Powers are written with **, such as x**2",
     "//": "Division is written with a single /",
-    "|": "Conditions are joined by &, or chosen by where(condition, a, b)",
     "is": "Write == to compare",
     "is not": "Write != to compare",
 }

@@ -241,7 +241,7 @@ def call(table: dict[str, tuple[Op, ...]], name: str, *args: Any, **kwargs: Any)
         op, ins, options = resolve(table, name, *args, **kwargs)
     except NoMatch as fault:
         raise TypeError(str(fault)) from None
-    tensors = operands(op, name, ins, table is METHODS)
+    tensors = operands(op, name, ins, options, table is METHODS)
     if op.views and op.unchanged((tensors[0].array.shape,), options):
         return tensors[0]
     return perform(op, tensors, options)
@@ -252,7 +252,7 @@ def perform(op: Op, ins: tuple[Any, ...], options: dict[str, Any]) -> Any:
     return op.compose(TAPED, *ins, **options) if op.composite else apply(op, ins, options)
 
 
-def operands(op: Op, name: str, ins: tuple[Any, ...], method: bool) -> tuple[Any, ...]:
+def operands(op: Op, name: str, ins: tuple[Any, ...], options: dict[str, Any], method: bool) -> tuple[Any, ...]:
     """Inputs of a call as ``apply`` takes them. Raises torch's TypeError for what is neither tensor nor number."""
     found = []
     for k, given in enumerate(ins):
@@ -260,7 +260,7 @@ def operands(op: Op, name: str, ins: tuple[Any, ...], method: bool) -> tuple[Any
         number = isinstance(t, int | float) and (len(ins) > 1 if op.numbers is None else k in op.numbers)
         array = isinstance(t, np.ndarray) and (k in op.reads_values or (op.variadic and k > 0))
         if not (number or array or isinstance(t, Tensor)):
-            word = "input" if k == 0 else "other" if len(ins) == 2 else op.tensor_names[k]
+            word = "input" if k == 0 else "other" if len(ins) == 2 and op.broadcasts else op.input_name(k, options)
             place = k if method else k + 1
             raise TypeError(f"{name}(): argument '{word}' (position {place}) must be Tensor, not {type(t).__name__}")
         found.append(t)

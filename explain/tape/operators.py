@@ -149,7 +149,7 @@ def _in_place_method(name: str) -> Callable[..., Any]:
             op, ins, options = resolve(METHODS, name, self, *args, **kwargs)
         except NoMatch as fault:
             raise TypeError(str(fault)) from None
-        return in_place(self, op, operands(op, name + "_", ins, True)[1:], options)
+        return in_place(self, op, operands(op, name + "_", ins, options, True)[1:], options)
 
     return method
 
@@ -159,7 +159,7 @@ def _zero_(self: Tensor) -> Tensor:
 
 
 def _fill_(self: Tensor, value: Any) -> Tensor:
-    return in_place(self, REGISTRY["fill"], operands(REGISTRY["fill"], "fill_", (self, value), True)[1:])
+    return in_place(self, REGISTRY["fill"], operands(REGISTRY["fill"], "fill_", (self, value), {}, True)[1:])
 
 
 def _to(self: Tensor, dtype: Any) -> Tensor:
@@ -174,4 +174,4 @@ def _caster(name: str) -> Callable[[Tensor], Tensor]:
 def _invert(self: Tensor) -> Tensor:
     if self.array.dtype.kind == "f":
         raise NotImplementedError("~ (operator.invert) is only implemented on integer and Boolean-type tensors")
-    return leaf(~self.array)
+    return apply_one(REGISTRY["bitwise_not"], self)

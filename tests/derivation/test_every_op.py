@@ -41,7 +41,7 @@ def page(op: Op, sample: Sample, which: int) -> int:
     with record() as recorder:
         ins = []
         for k, array in enumerate(drawn(op, sample)):
-            floats = np.asarray(array).dtype.kind == "f"
+            floats = np.asarray(array).dtype.kind == "f" and op.takes_gradient(k, sample.options)
             ins.append(leaf(np.asarray(array)[()], requires_grad=floats))
             recorder.name(ins[-1], f"x{k}")
         out = apply(op, tuple(ins), sample.options)

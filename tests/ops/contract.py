@@ -34,9 +34,9 @@ def inputs(op: Op, sample: Sample, dtype: Any = np.float64) -> list[Any]:
     return found
 
 
-def varied(op: Op, arrays: list[Any]) -> tuple[bool, ...]:
+def varied(op: Op, arrays: list[Any], options: Any) -> tuple[bool, ...]:
     """Which inputs are differentiated."""
-    return tuple(array.dtype.kind == "f" and k not in op.reads_values for k, array in enumerate(arrays))
+    return tuple(array.dtype.kind == "f" and op.takes_gradient(k, options) for k, array in enumerate(arrays))
 
 
 def outputs(out: Any) -> tuple[Any, ...]:
@@ -77,9 +77,9 @@ def apart(a: Any, b: Any, tolerance: float = TOLERANCE) -> bool:
     return bool(a.size) and not np.max(np.abs(a - b)) <= tolerance * max(1.0, np.max(np.abs(a)), np.max(np.abs(b)))
 
 
-def as_rule_gets(op: Op, arrays: list[Any], out: Any) -> tuple[list[Any], Any]:
+def as_rule_gets(op: Op, arrays: list[Any], out: Any, options: Any) -> tuple[list[Any], Any]:
     """Inputs and output as a graph node hands them to the rule: what is not declared in ``uses`` is withheld."""
-    keep, reads_result = op.keeps(varied(op, arrays))
+    keep, reads_result = op.keeps(varied(op, arrays, options))
     keep = keep or (False,) * len(arrays)
     hidden = [None if op.broadcasts else Unsaved(a.shape, a.dtype) for a in arrays]
     return [
@@ -106,11 +106,11 @@ def first_faults(op: Op, sample: Sample) -> Iterator[str]:
     """The rule: shapes and dtypes of its cotangents, zero for zero, central differences."""
     for dtype, tolerance in ((np.float64, TOLERANCE), (np.float32, None)):
         arrays = inputs(op, sample, dtype)
-        needs = varied(op, arrays)
+        needs = varied(op, arrays, sample.options)
         out = op.forward(*arrays, **sample.options)
         weight = weights(out, 1)
         zeros = [w if w is None else w * 0 for w in weight]
-        ins, result = as_rule_gets(op, arrays, out)
+        ins, result = as_rule_gets(op, arrays, out, sample.options)
         found, flat = (
             op.vjp(NUMERIC, needs, g[0] if op.outputs == 1 else g, result, *ins, **sample.options) for g in (weight, zeros)
         )
@@ -142,7 +142,7 @@ def _at(op: Op, sample: Sample, arrays: list[Any], k: int, weight: list[Any]) ->
 def taped_faults(op: Op, sample: Sample) -> Iterator[str]:
     """The tape sends what the rule says, and second derivatives are central differences of the first."""
     arrays = inputs(op, sample)
-    needs = varied(op, arrays)
+    needs = varied(op, arrays, sample.options)
 
     def gradients(moved: list[Any], create_graph: bool, weight: list[Any]) -> tuple[list[Tensor], list[Tensor], list[Any]]:
         tensors = [leaf(a[()], requires_grad=need) for a, need in zip(moved, needs, strict=True)]

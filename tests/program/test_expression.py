@@ -74,7 +74,6 @@ REFUSED = [  # text, what stands over the caret, message, hint (a part of it)
     ("x^2", "^", "'^' is not an operation here", "x**2"),
     ("(x) ^ (2)", "^", "'^' is not an operation here", "x**2"),
     ("x // 2", "//", "'//' is not an operation here", "single /"),
-    ("x | y", "|", "'|' is not an operation here", "&"),
     ("x << 2", "<<", "'<<' is not an operation here", ""),
     ("x is None", "is", "'is' is not an operation here", "=="),
     ("x not in y", "not", "'not in' is not an operation here", ""),
