@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 __all__ = [
-    "CannotDerive", "Derivation", "ExplainError", "InputError", "OperationError", "Run", "Stopped", "derive", "expr", "record",
-    "run", "run_file",
+    "CannotDerive", "Derivation", "ExplainError", "InputError", "OperationError", "Run", "Stopped", "derive", "expr",
+    "record", "run", "run_file",
 ]  # fmt: skip
 
 _HOMES = {

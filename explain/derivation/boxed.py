@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 TIMEOUT = 10.0
 MEMORY = 2 << 30
+LARGEST_DOCUMENT = 256 << 20
+"""A document of more bytes is not handed over: who asked for it has limits too."""
 
 
 def run(
@@ -114,6 +116,7 @@ def _work(job: Job, out: Any) -> None:
     import numpy as np
 
     from explain.derivation.codec import Arrays, encode_run
+    from explain.derivation.model import Run
     from explain.derivation.program import document, run_source
     from explain.program.fence import alarm, fenced
     from explain.program.paste import read_program
@@ -129,6 +132,12 @@ def _work(job: Job, out: Any) -> None:
             ran = document(ran, backward=job.backward, wrt=job.wrt, of=job.of)
     arrays = Arrays({})
     text = json.dumps(encode_run(ran, arrays), allow_nan=False)
+    size = len(text) + sum(a.nbytes for a in (arrays.kept or {}).values())
+    if size > LARGEST_DOCUMENT:
+        error = {"type": "Stopped", "message": "", "line": None, "kind": "limit_document", "details": {"size": size >> 20}}
+        arrays = Arrays({})
+        ran = Run(ran.source, ran.form, (), (), outcome="bounded", stdout=ran.stdout, error=error, code=ran.code)
+        text = json.dumps(encode_run(ran, arrays), allow_nan=False)
     if arrays.kept:
         kept = io.BytesIO()
         np.savez(kept, **arrays.kept)  # type: ignore[arg-type]

@@ -17,6 +17,7 @@ from explain.derivation.plan import Plan, PlannedStep, plan_for
 from explain.derivation.repeat import folds
 from explain.derivation.request import Request
 from explain.derivation.rules import COUNTS
+from explain.derivation.steps import Group
 from explain.derivation.symbolic import given_arrays
 from explain.derivation.witnesses import Witnesses, dtype_of, numbers
 from explain.tape.record import Value
@@ -116,7 +117,7 @@ class _Builder:
         return Step(
             number=number,
             line=z.place.line if z.place else None,
-            code=code_of(tape, z.id, self.plan.names),
+            code=self._code(z, link.step.group),
             output=link.step.name,
             input=link.input_name,
             rule=planned.rule.kind,
@@ -135,6 +136,12 @@ class _Builder:
             checks=(self.witnesses.of_step(planned, upstream, value),),
             notes=self._special_notes(link.step.group.applied),
         )
+
+    def _code(self, z: Value, group: Group) -> str | None:
+        """The author's code of a step; of a gradient the call that asked for it."""
+        if group.whole == "gradient" and z.place is not None:
+            return z.place.text[z.place.start : z.place.end]
+        return code_of(self.tape, z.id, self.plan.names)
 
     def _details(self, details: Mapping[str, Any]) -> dict[str, Any]:
         """The parameters of a sentence: counts as numbers (or products of symbolic sizes), shapes as they are called."""
@@ -233,7 +240,9 @@ class _Builder:
     def _value(self, leaf: int) -> Any:
         if self.r.mode == "jacobian":
             return self.r.jacobians.get(leaf)
-        return self.r.backward.gradients.get(leaf) if self.r.backward else None
+        if self.r.backward is None:
+            return None
+        return self.r.backward.gradients.get(leaf, self.r.backward.arrived.get(leaf))  # the latter: retained
 
     def _why_unreached(self, v: Value) -> str:
         return "no_path" if self.tape.values[self.r.output].requires_grad else "no_derivative"

@@ -104,11 +104,11 @@ def _rows(tape: Any, output: int, by: tuple[int, ...], shape: tuple[int, ...], d
 
 def _traces(out: Tensor, names: Mapping[str, Any]) -> tuple[Trace, Any]:
     """The trace of a result, and what gives the traces of other tensors; all under their names."""
-    trace: Trace | None = getattr(out, "trace", None)
+    trace: Trace | None = getattr(out, "record", None)
     if trace is not None and (trace.source is not None or out.node is None):
         recorder: Recorder = trace.owner
         for name, tensor in _named(names):
-            if getattr(tensor, "trace", None) is not None and tensor.trace.owner is recorder:
+            if getattr(tensor, "record", None) is not None and tensor.record.owner is recorder:
                 recorder.name(tensor, name)
         return trace, recorder.trace
     history = history_of(out)

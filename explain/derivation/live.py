@@ -18,8 +18,8 @@ HOME = str(Path(explain.__file__).parent)
 
 @contextmanager
 def record() -> Iterator[Recorder]:
-    """Inside the block everything that tensors of ``explain.torch`` do is recorded: ``explain.derive`` then knows the line of
-    every step and what each value was, whatever is overwritten later."""
+    """Inside the block everything that tensors of ``explain.torch`` do is recorded: ``explain.derive`` then knows the line
+    of every step and what each value was, whatever is overwritten later."""
     recorder = Recorder(_Places().here)
     with recording(recorder):
         yield recorder

@@ -227,8 +227,8 @@ class Derivation:
 @dataclass(frozen=True, eq=False)
 class Run:
     """A whole document: what was run and its derivations. ``source``: the text as given; ``form``: expression, a
-    program's form, or derivation for one that stands alone; ``code``: the lines of a program that ran, as many as the text has; ``given``: the values as the reader
-    wrote them. ``outcome``: ok, error, refused or bounded.
+    program's form, or derivation for one that stands alone; ``code``: the lines of a program that ran, as many as the text
+    has; ``given``: the values as the reader wrote them. ``outcome``: ok, error, refused or bounded.
     ``notes``: what a reader should know of the run as a whole."""
 
     source: str

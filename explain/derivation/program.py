@@ -16,7 +16,7 @@ from explain.derivation.walks import request_of
 from explain.errors import InputError
 from explain.program.mistakes import kind_of, kind_of_warning
 from explain.program.paste import read_program
-from explain.program.policy import Refusal
+from explain.program.refusal import Refusal
 from explain.program.session import Group, OutOfTime, Ran, Session, TooMuchPrinted
 from explain.program.source import Source
 from explain.tape.dtypes import BY_NUMPY
@@ -27,6 +27,9 @@ LIMITS: dict[type[BaseException], str] = {
     OutOfTime: "time", TooMuchPrinted: "output", RecursionError: "recursion", MemoryError: "memory",
 }  # fmt: skip
 LONGEST_VALUE = 10_000
+DEEPEST_VALUE = 8
+MOST_VALUES = 100_000
+"""Python values are told up to so many entries in a list or characters in a text, levels, and parts in all."""
 
 
 def run_program(
@@ -85,7 +88,7 @@ def document(ran: Ran, *, backward: int | None = None, wrt: Sequence[str] | None
         stdout=ran.stdout,
         echo=tuple([{"line": line, "text": words, "last_in_cell": last} for line, words, last in ran.echo]),
         warnings=tuple([_warning(*given) for given in ran.warnings]),
-        values={key: _value(v) for key, v in ran.values.items()},
+        values=_values(ran.values),
         error=error,
         notes=_notes(ran, derivations),
         code=ran.source.code,
@@ -146,22 +149,32 @@ def _tensor(name: str, t: Live) -> Tensor:
     )
 
 
-def _value(value: Any, depth: int = 0) -> Any:
-    """A Python value as JSON data; what JSON has no words for as its printed form."""
-    if value is None or isinstance(value, bool | int | str):
-        return value if not isinstance(value, int) or abs(value) < 2**63 else str(value)[:LONGEST_VALUE]
-    if isinstance(value, float | np.floating):
-        x = float(value)
-        return x if np.isfinite(x) else "nan" if x != x else "inf" if x > 0 else "-inf"
-    if isinstance(value, np.generic | np.ndarray) and value.size <= LONGEST_VALUE:
-        return _value(value.tolist(), depth)
-    if isinstance(value, Live) and value.array.size <= LONGEST_VALUE:
-        return _value(value.array.tolist(), depth)
-    if depth < 8 and isinstance(value, list | tuple | set | frozenset) and len(value) <= LONGEST_VALUE:
-        return [_value(part, depth + 1) for part in value]
-    if depth < 8 and isinstance(value, dict) and len(value) <= LONGEST_VALUE:
-        return {str(key): _value(part, depth + 1) for key, part in value.items()}
-    return f"<{type(value).__name__}>"
+def _values(found: dict[str, Any]) -> dict[str, Any]:
+    """Python values as JSON data, those that would be too much left out."""
+    left = MOST_VALUES
+
+    def told(value: Any, depth: int = 0) -> Any:
+        nonlocal left
+        left -= 1
+        if value is None or isinstance(value, bool | str):
+            return value[:LONGEST_VALUE] if isinstance(value, str) else value
+        if isinstance(value, int):
+            return int(value) if abs(value) < 2**63 else f"<int of {value.bit_length()} bits>"
+        if isinstance(value, float | np.floating):
+            x = float(value)
+            return x if np.isfinite(x) else "nan" if x != x else "inf" if x > 0 else "-inf"
+        if isinstance(value, np.generic | np.ndarray) and value.size <= LONGEST_VALUE:
+            return told(value.tolist(), depth)
+        if isinstance(value, Live) and value.array.size <= LONGEST_VALUE:
+            return told(value.array.tolist(), depth)
+        holds = isinstance(value, list | tuple | set | frozenset | dict) and len(value) <= LONGEST_VALUE
+        if holds and depth < DEEPEST_VALUE and left > 0:
+            if isinstance(value, dict):
+                return {str(key)[:LONGEST_VALUE]: told(part, depth + 1) for key, part in value.items()}
+            return [told(part, depth + 1) for part in value]
+        return f"<{type(value).__name__}>"
+
+    return {key: told(value) for key, value in found.items()}
 
 
 def _warning(category: str, message: str, line: int | None) -> dict[str, Any]:
@@ -180,6 +193,7 @@ def _error(ran: Ran) -> dict[str, Any] | None:
         return {"type": type(error).__name__, "message": words, "line": ran.line, "kind": f"limit_{kind}", "details": {}}
     kind, details = kind_of(error, [*ran.tensors, *ran.values])
     message = error.message if isinstance(error, InputError) else str(error)
+    message = message.replace("explain.torch", "torch")  # a program knows our modules by torch's names
     return {"type": type(error).__name__, "message": message, "line": ran.line, "kind": kind, "details": details}
 
 

@@ -81,7 +81,10 @@ def grouped(
         if members:
             custom[members[-1]] = members
     cones |= custom
+    covered = {m for members in cones.values() for m in members}
     for k in order:
+        if k in covered - cones.keys():
+            continue
         if k in cones:
             sizes[k] = _Size(cones[k], heavy=True, closed=True)
             inner.update(tape.applied[m].outputs[0] for m in cones[k] if m != k)
@@ -219,7 +222,9 @@ def named(tape: Tape, groups: list[Group], output: int) -> dict[int, str]:
             value: Value = tape.values[i]
             if i in names:
                 continue
-            if i == output:
+            if value.derivative is not None and _gradient_of(tape, value) not in taken:
+                names[i] = unused(_gradient_of(tape, value))
+            elif i == output:
                 names[i] = unused("out")
             elif value.origin is not None:
                 names[i] = unused(f"detach({value.origin})")
@@ -235,8 +240,19 @@ def named(tape: Tape, groups: list[Group], output: int) -> dict[int, str]:
     return names
 
 
+def _gradient_of(tape: Tape, value: Value) -> str:
+    """The name of a value that is a gradient: that of what it is the gradient of."""
+    assert value.derivative is not None
+    names = tape.values[value.derivative[0]].names
+    return f"grad({names[-1] if names else 'out'})"
+
+
 def _authors_names(tape: Tape, shown: list[int], output: int) -> dict[int, str]:
-    chosen = {i: tape.values[i].names[-1 if i == output else 0] for i in shown if tape.values[i].names}
+    chosen = {}
+    for i in shown:
+        names_of = tape.values[i].names
+        if names_of:  # what was computed goes by the name that backward was called with
+            chosen[i] = names_of[-1 if i == output and tape.values[i].source is not None else 0]
     of: dict[str, list[int]] = {}
     for i in sorted(chosen):
         of.setdefault(chosen[i], []).append(i)

@@ -54,7 +54,7 @@ RELU = elementwise(
     definition=lambda s, x: s.where(x > 0, x, 0),
     slopes=lambda s, y, x: s.indicator(x > 0),
     uses="y",
-    functions=("relu",),
+    functions=("relu", "F.relu"),
     methods=("relu",),
     special={"kink": lambda x: x == 0},
     refuses=no_masks(RuntimeError("Boolean inputs not supported for relu")),

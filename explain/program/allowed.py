@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import importlib
+import sys
 from collections.abc import Callable
 from functools import cache
 from types import ModuleType
 from typing import Any
+
+from explain.program.refusal import Refusal
 
 TORCH = (
     "torch", "torch.nn", "torch.nn.functional", "torch.nn.init", "torch.nn.utils", "torch.nn.parameter",
@@ -16,7 +19,7 @@ TORCH = (
 """What ``explain.torch`` serves, under torch's names."""
 
 PUBLIC = (
-    "math", "cmath", "itertools", "collections.abc", "abc", "enum", "statistics", "fractions", "decimal", "numbers", "heapq",
+    "math", "cmath", "itertools", "collections.abc", "abc", "statistics", "fractions", "decimal", "numbers", "heapq",
     "bisect", "datetime", "re", "textwrap", "keyword",
 )  # fmt: skip
 """Modules of Python's own of which every public name is served."""
@@ -26,6 +29,7 @@ CHOSEN = {
     "operator": "add sub mul truediv floordiv mod pow matmul neg pos abs lt le eq ne gt ge not_ truth is_ is_not and_ or_ "
     "xor inv invert lshift rshift concat contains countOf indexOf getitem itemgetter index iadd isub imul itruediv",
     "collections": "namedtuple defaultdict OrderedDict Counter deque ChainMap",
+    "enum": "Enum IntEnum StrEnum Flag IntFlag auto unique",
     "typing": "Any Union Optional List Dict Tuple Set FrozenSet Sequence Iterable Iterator Mapping Callable Type TypeVar "
     "Generic Literal Final ClassVar NamedTuple TypedDict Protocol Generator Annotated NoReturn cast overload "
     "runtime_checkable TYPE_CHECKING Self TypeAlias Hashable Sized Number SupportsFloat SupportsInt",
@@ -43,6 +47,10 @@ CHOSEN = {
 }
 """Modules of Python's own of which only these names are served: others evaluate text, open files or lead out of the box."""
 
+FILES = frozenset(
+    "save savez savez_compressed savetxt loadtxt genfromtxt fromfile memmap tofile dump DataSource fromregex".split()
+)
+"""What numpy and torch call their functions that read and write files, ``load`` aside."""
 SHIMS = ("tqdm", "tqdm.auto", "tqdm.notebook", "matplotlib", "matplotlib.pyplot", "IPython.display", "functorch")
 NUMPY = ("numpy", "numpy.linalg", "numpy.random", "numpy.testing", "numpy.typing", "numpy.fft")
 MODULES = frozenset({*TORCH, *PUBLIC, *CHOSEN, *SHIMS, *NUMPY, "functools", "collections"})
@@ -56,7 +64,17 @@ class Facade(ModuleType):
         return f"<module '{self.__name__}'>"
 
     def __getattr__(self, name: str) -> Any:
+        """What is not there: refused if the real module has it, or if it is a module of Python's."""
+        if name in FILES:
+            raise Refusal("file", name=f"{self.__name__}.{name}")
+        if name in sys.stdlib_module_names or (self.__name__ not in TORCH and _exists(self.__name__, name)):
+            raise Refusal("attribute", name=f"{self.__name__}.{name}")
         raise AttributeError(f"module '{self.__name__}' has no attribute '{name}'")
+
+
+def _exists(module: str, name: str) -> bool:
+    real = sys.modules.get(module)
+    return real is not None and not name.startswith("_") and hasattr(real, name)
 
 
 def star_names(module: str) -> list[str]:

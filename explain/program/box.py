@@ -15,6 +15,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import IO, Any
 
@@ -26,6 +27,7 @@ GRACE = {"program": 2.0, "derivation": 15.0}
 """Seconds more than the limit before the process is killed: it has a clock of its own, which knows more; and a document
 is still to be written."""
 HEAD = struct.Struct("!cQ")
+LARGEST_FRAME = 1 << 30
 KEPT_VARIABLES = (
     "PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "TEMP", "TMP", "SYSTEMROOT", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH",
     "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS",
@@ -77,7 +79,8 @@ class Boxed:
             env=variables,
         )
         self.frames: queue.Queue[tuple[bytes, bytes]] = queue.Queue()
-        threading.Thread(target=self._talk, daemon=True).start()
+        self.talk = threading.Thread(target=self._talk, daemon=True)
+        self.talk.start()
 
     def _talk(self) -> None:
         """Hand over the job and collect frames until the process ends."""
@@ -88,6 +91,8 @@ class Boxed:
             while True:
                 head = _exactly(self.process.stdout, HEAD.size)
                 kind, size = HEAD.unpack(head)
+                if size > LARGEST_FRAME:
+                    raise ValueError("more than any document is")
                 self.frames.put((kind, _exactly(self.process.stdout, size)))
         except (EOFError, OSError, ValueError):
             self.frames.put((b"X", b""))
@@ -99,8 +104,17 @@ class Boxed:
                 meanwhile()
             return self._answer()
         finally:
-            self.process.kill()
-            self.process.wait()
+            self.end()
+
+    def end(self) -> None:
+        """Nothing more is expected of the process."""
+        self.process.kill()
+        self.process.wait()
+        self.talk.join()
+        for stream in (self.process.stdin, self.process.stdout):
+            if stream is not None:
+                with suppress(OSError):  # it died before it had read all
+                    stream.close()
 
     def _answer(self) -> Answer:
         stage = "start"

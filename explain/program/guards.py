@@ -14,16 +14,17 @@ from typing import Any
 
 import numpy as np
 
-from explain.program.allowed import Facade, facade
+from explain.program.allowed import MODULES, Facade, facade
 from explain.program.numpy_names import ARRAY, OTHERS, is_numpys
-from explain.program.policy import Refusal, check_attribute
+from explain.program.policy import check_attribute
+from explain.program.refusal import Refusal
 from explain.tape.grad_fn import GradFn
 from explain.tape.tensor import Tensor
 
 PROGRAM = "__main__"
 """The module that a program's own classes and functions belong to."""
 
-HIDDEN = frozenset({"array", "base", "gradient", "memory", "node", "slot", "trace", "tracked", "version", "gradient_node"})
+HIDDEN = frozenset({"array", "base", "gradient", "memory", "node", "slot", "record", "tracked", "version", "gradient_node"})
 """Our own attributes of a tensor, which torch's tensors do not have."""
 TENSOR_PRIVATE = frozenset({"_version", "_base", "_grad", "_grad_fn", "_is_view"})
 TUPLE_PRIVATE = frozenset({"_asdict", "_replace", "_fields", "_make"})
@@ -33,6 +34,8 @@ SAFE_EXCEPTIONS = tuple(
     name for name, value in vars(builtins).items()
     if isinstance(value, type) and issubclass(value, BaseException) and "Group" not in name
 )  # fmt: skip
+IMPORTED_BY_C = frozenset({"_strptime", "_decimal", "copyreg", "unicodedata", "warnings"})
+"""What functions written in C import while they run, as if the program's line did. Numpy's do the same with its parts."""
 FUNCTIONS = (FunctionType, BuiltinFunctionType, MethodType)
 SAFE_FUNCTIONS = """
 abs all any ascii bin bool bytearray bytes callable chr classmethod complex dict divmod enumerate filter float format
@@ -52,6 +55,10 @@ def getattr_(thing: Any, name: Any, *default: Any) -> Any:
         _check_private(thing, name)
     check_attribute(None, name)
     kind = type(thing)
+    if isinstance(thing, super) and name == "__setattr__":
+        return lambda key, value: setattr_(thing.__self__, key, value, found=thing)  # type: ignore[attr-defined]
+    if isinstance(thing, ModuleType) and not isinstance(thing, Facade):
+        raise Refusal("attribute", name=name)
     if isinstance(thing, Tensor):
         if name in HIDDEN and not _is_own(thing, name):
             if default:
@@ -206,9 +213,13 @@ def augitem_(thing: Any, index: Any, sign: str, other: Any) -> None:
 # Python's own functions
 
 
-def setattr_(thing: Any, name: str, value: Any) -> None:
-    """``setattr``."""
-    setattr(write_(thing, name), name, value)
+def setattr_(thing: Any, name: str, value: Any, found: Any = None) -> None:
+    """``setattr``, and ``super().__setattr__`` where ``found`` is the super object."""
+    write_(thing, name)
+    if found is None:
+        setattr(thing, name, value)
+    else:
+        found.__setattr__(name, value)
 
 
 def delattr_(thing: Any, name: str) -> None:
@@ -251,6 +262,8 @@ class type_(metaclass=_TypeMeta):
 
 def import_(name: str, globals: Any = None, locals: Any = None, fromlist: Any = (), level: int = 0) -> Any:
     """``import`` of what is served. Raises Refusal for other modules, ImportError for names that they do not have."""
+    if (name.startswith("numpy.") or name in IMPORTED_BY_C) and name not in MODULES:
+        return __import__(name, globals, locals, fromlist, level)  # the policy has looked at the program's own imports
     try:
         whole = facade(name)
     except KeyError:

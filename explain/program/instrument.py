@@ -86,8 +86,10 @@ class _Instrument(ast.NodeTransformer):
         self.generic_visit(node)
         arguments = node.args
         names = [a.arg for a in (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs)]
-        told: list[ast.stmt] = [_bound(name, node) for name in names if name not in ("self", "cls", "ctx")]
-        first = 1 if node.body and isinstance(node.body[0], ast.Expr) and _is_text(node.body[0].value) else 0
+        special = node.name.startswith("__") and node.name not in ("__init__", "__call__")
+        first = 1 if len(node.body) > 1 and isinstance(node.body[0], ast.Expr) and _is_text(node.body[0].value) else 0
+        at = node.body[first]
+        told: list[ast.stmt] = [_bound(name, at) for name in names if name not in ("self", "cls", "ctx") and not special]
         node.body = [*node.body[:first], *told, *node.body[first:]]
         return node
 

@@ -10,6 +10,8 @@ import difflib
 import re
 import unicodedata
 from collections.abc import Iterable
+from functools import cache
+from importlib.resources import files
 from typing import Any
 
 from explain.errors import InputError, Place
@@ -46,8 +48,8 @@ _TABLE: tuple[tuple[str, str], ...] = (
     ("anomaly", r"Function '(?P<node>\w+)' returned nan values in its \d+th output"),
     ("inference_saved", r"Inference tensors cannot be saved for backward"),
     ("inference_write", r"Inplace update to inference tensor|Setting requires_grad=True on inference tensor"),
-    ("leaf_in_place", r"a leaf Variable that requires grad is being used in an in-place operation"),
     ("view_of_leaf", r"a view of a leaf Variable that requires grad is being used in an in-place operation"),
+    ("leaf_in_place", r"a leaf Variable that requires grad is being used in an in-place operation"),
     ("version", r"one of the variables needed for gradient computation has been modified by an inplace operation"),
     ("several_views", r"is a view and is being modified inplace\. This view is the output of a function that "
      r"returns multiple views"),
@@ -160,9 +162,13 @@ def kind_of(error: BaseException, names: Iterable[str] = ()) -> tuple[str, dict[
     for pattern, key in ((_NO_TORCH_NAME, "no_such_function"), (_NO_IMPORT, "no_such_function")):
         found = pattern.search(text)
         if found:
+            if found["name"] in torch_names(found["module"]):
+                return "not_served", {"name": f"{found['module']}.{found['name']}"}
             return key, {"name": found["name"], "module": found["module"], "near": _near_in_torch(found["name"])}
     found = _NO_TENSOR_NAME.search(text)
     if found:
+        if found["name"] in torch_names("torch.Tensor"):
+            return "not_served", {"name": f"Tensor.{found['name']}"}
         return "no_such_method", {"name": found["name"], "near": _near_method(found["name"])}
     found = _NO_NAME.search(text)
     if isinstance(error, NameError) and found:
@@ -173,6 +179,25 @@ def kind_of(error: BaseException, names: Iterable[str] = ()) -> tuple[str, dict[
         if found:
             return key, {name: value for name, value in found.groupdict().items() if value is not None}
     return "", {}
+
+
+@cache
+def _recorded_names() -> dict[str, frozenset[str]]:
+    text = (files("explain.program") / "torch_names.txt").read_text(encoding="utf-8")
+    found: dict[str, list[str]] = {}
+    module = ""
+    for line in text.splitlines():
+        if line.startswith(" "):
+            found[module] += line.split()
+        else:
+            module = line.rstrip(":")
+            found[module] = []
+    return {module: frozenset(names) for module, names in found.items()}
+
+
+def torch_names(module: str) -> frozenset[str]:
+    """The public names that PyTorch's module (or ``torch.Tensor``) has, whether they are served here or not."""
+    return _recorded_names().get(module, frozenset())
 
 
 def kind_of_warning(text: str) -> str:
@@ -196,9 +221,11 @@ def _near_in_torch(name: str) -> str:
 
 
 def _near_method(name: str) -> str:
+    from explain.program.guards import HIDDEN
     from explain.tape.tensor import Tensor
 
-    near = difflib.get_close_matches(name, [n for n in dir(Tensor) if not n.startswith("_")], 1, 0.75)
+    shown = [n for n in dir(Tensor) if not n.startswith("_") and n not in HIDDEN]
+    near = difflib.get_close_matches(name, shown, 1, 0.75)
     return near[0] if near else ""
 
 

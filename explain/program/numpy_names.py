@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from explain.errors import InputError
+from explain.program.refusal import Refusal
 
 _NUMPY = """
 abs absolute add all allclose amax amin angle any append apply_along_axis apply_over_axes arange arccos
@@ -90,11 +90,11 @@ def names_of(module: str) -> dict[str, Any]:
 
 
 def load(file: Any, *args: Any, **options: Any) -> Any:
-    """``np.load`` for files below the working folder, without pickles. Raises InputError for others."""
+    """``np.load`` for files below the working folder, without pickles. Raises Refusal for others."""
     path = Path(str(file))
     here = Path.cwd().resolve()
     if not isinstance(file, str | Path) or here not in path.resolve().parents or path.suffix not in (".npy", ".npz"):
-        raise InputError(f"np.load: {file} is no .npy or .npz file below the folder that this runs in")
+        raise Refusal("file", name=f"np.load({str(file)!r})")
     return np.load(path, allow_pickle=False)
 
 

@@ -205,7 +205,7 @@ def _looks_like_prose(lines: list[str]) -> bool:
     """No line of the text could be a statement of its own, except for single words."""
     code = [line for line in lines if line.strip() and not line.lstrip().startswith("#")]
     return bool(code) and not any(
-        re.search(r"[=()\[\]]|^\s*(import|from|def|class|for|while|with)\b", line) for line in code
+        re.search(r"[=()\[\]]|^\s*(import|from|def|class|for|while|with)\b|^\s*print\s+[\w'\"]", line) for line in code
     )
 
 

@@ -15,6 +15,7 @@ from RestrictedPython import transformer
 from RestrictedPython.transformer import INSPECT_ATTRIBUTES, IOPERATOR_TO_STR, RestrictingNodeTransformer, copy_locations
 
 from explain.program.allowed import MODULES, star_names
+from explain.program.refusal import Refusal
 
 INTERNAL = re.compile(r"_tmp\d+|_[A-Za-z_]\w*_|_print")
 """Names that the guards go by."""
@@ -34,6 +35,8 @@ PLAIN_DUNDERS = frozenset(
 """Special names that a program may use as names of its own."""
 READ = METHODS | {"__name__", "__doc__", "__qualname__", "__module__", "__version__", "__notes__"}
 """Special names that may be read as attributes. None may be written."""
+OFTEN_FOREIGN = frozenset("obj base ctypes data func array memory node trace version gradient".split())
+"""Attributes of exceptions, arrays and tensors that would show in a class of the program's own which passes for theirs."""
 BUILTINS = {
     "exec": "runs text as code", "eval": "runs text as code", "compile": "makes code from text",
     "open": "reads and writes files", "input": "waits for somebody to type", "__import__": "imports anything",
@@ -42,16 +45,6 @@ BUILTINS = {
     "exit": "ends the process", "quit": "ends the process", "copyright": "is for a terminal", "license": "is for a terminal",
 }  # fmt: skip
 """Names of Python's own that are not there, each with the reason."""
-
-
-class Refusal(Exception):
-    """Something that a program must not do. ``key``: which reason, with its ``details``; ``node``: where."""
-
-    def __init__(self, key: str, node: ast.AST | None = None, **details: Any) -> None:
-        super().__init__(key)
-        self.key = key
-        self.node = node
-        self.details = details
 
 
 class Policy(RestrictingNodeTransformer):
@@ -101,7 +94,8 @@ class Policy(RestrictingNodeTransformer):
         for keyword in node.keywords:
             if keyword.arg is not None and keyword.arg.startswith("__"):
                 raise Refusal("special_name", keyword, name=keyword.arg)
-        if isinstance(node.func, ast.Name) and node.func.id in ("exec", "eval") and node.func.id in self.assigned:
+        if isinstance(node.func, ast.Name) and node.func.id in ("exec", "eval"):
+            self.visit_Name(node.func)
             return self.node_contents_visit(node)
         return super().visit_Call(node)
 
@@ -195,9 +189,13 @@ class Policy(RestrictingNodeTransformer):
         return self.node_contents_visit(node)
 
     def visit_MatchClass(self, node: ast.MatchClass) -> Any:
-        """``Point(x=0)`` reads attributes."""
+        """``Point(x=0)`` reads attributes, past the guard: only public ones, of a class of the program's own."""
+        if node.kwd_attrs and not (isinstance(node.cls, ast.Name) and node.cls.id in self.assigned):
+            raise Refusal("not_allowed", node, what="Patterns with attributes are for classes of the program's own.")
         for name in node.kwd_attrs:
             check_attribute(node, name)
+            if name.startswith("_") or name in OFTEN_FOREIGN:
+                raise Refusal("attribute", node, name=name)
         return self.node_contents_visit(node)
 
     @property
@@ -223,7 +221,7 @@ def check_attribute(node: ast.AST | None, name: str, written: bool = False) -> N
 
 def _check_module(name: str, node: ast.AST) -> None:
     if name not in MODULES:
-        raise Refusal("import", node, name=name)
+        raise Refusal("torch_module" if name.startswith("torch.") else "import", node, name=name)
 
 
 def _call(name: str, arguments: list[Any], node: Any) -> ast.Call:

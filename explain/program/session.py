@@ -20,7 +20,8 @@ from explain.program import guards, shims
 from explain.program.allowed import facade
 from explain.program.fence import alarm
 from explain.program.instrument import WITNESS, Construct, instrumented
-from explain.program.policy import Policy, Refusal
+from explain.program.policy import Policy
+from explain.program.refusal import Refusal
 from explain.program.source import Source
 from explain.tape import warn
 from explain.tape.record import Recorder, Walk, recording
@@ -109,11 +110,15 @@ class _Printed(io.TextIOBase):
         return True
 
     def write(self, text: str) -> int:
-        self.size += len(text)
-        if self.size > MOST_PRINTED:
-            raise TooMuchPrinted
+        self.count(len(text))
         self.parts.append(text)
         return len(text)
+
+    def count(self, size: int) -> None:
+        """So many characters more. Raises TooMuchPrinted."""
+        self.size += size
+        if self.size > MOST_PRINTED:
+            raise TooMuchPrinted
 
 
 class Session:
@@ -246,6 +251,7 @@ class Session:
     def warning(self, message: Warning | str, category: type[Warning], *where: Any, **others: Any) -> None:
         """A warning was given."""
         place = self.locate()
+        self.printed.count(len(str(message)))
         self.warned.append((category.__name__, str(message), place.line if place else None))
 
     # what the instrumentation tells
@@ -262,7 +268,9 @@ class Session:
     def on_echo(self, value: Any, line: int, end: int) -> None:
         """An expression stands alone at the top of the program."""
         if value is not None:
-            self.echoes.append((line, repr(value), line in self._last_lines))
+            shown = repr(value)
+            self.printed.count(len(shown))
+            self.echoes.append((line, shown, line in self._last_lines))
 
     def on_bound(self, name: str, value: Any) -> None:
         """A name now stands for a value."""
@@ -270,8 +278,7 @@ class Session:
             self.recorder.name(value, name)
         elif isinstance(value, Module):
             for own, parameter in value.named_parameters():
-                if not self.recorder.trace(parameter).names:
-                    self.recorder.name(parameter, f"{name}.{own}")
+                self.recorder.path(parameter, f"{name}.{own}")
         elif isinstance(value, list | tuple | dict) and len(value) <= 64:
             items = value.items() if isinstance(value, dict) else enumerate(value)
             for key, part in items:

@@ -110,6 +110,8 @@ def _name(name: Name) -> _Shown:
         return _Shown(f"{over}{_argument(inner.core)}", inner.subscript, inner.letter, inner.simple, inner.turn)
     if name.wrapper == "d":
         return _Shown(rf"\mathrm{{d}}{inner.core}", inner.subscript, False, inner.letter and inner.simple, inner.turn)
+    if name.wrapper == "grad":
+        return _Shown(rf"\nabla {inner.text}", simple=False)
     own = getattr(REGISTRY.get(name.wrapper), "latex", "")
     if own.startswith("^"):
         base = inner.text if inner.simple else group(inner.text)

@@ -64,6 +64,8 @@ def _name(name: Name) -> tuple[str, bool]:
         return unicodedata.normalize("NFC", core + MACRON) + inner[1:], simple
     if name.wrapper == "d" and letter:
         return f"d{inner}", simple
+    if name.wrapper == "grad":
+        return f"∇{inner}", True
     if name.wrapper == "inv":
         return (inner if simple else f"({inner})") + "⁻¹", False
     return f"{name.wrapper}({inner})", True

@@ -50,7 +50,7 @@ class Recorder:
         if not isinstance(thing, Tensor):
             return self._made(thing)
         try:
-            trace: Trace = thing.trace
+            trace: Trace = thing.record
         except AttributeError:
             return self._found(thing) or self._entered(thing)
         if trace.owner is not self:
@@ -68,6 +68,12 @@ class Recorder:
             trace.names.append(name)
         if not trace.requires_grad and trace.source is not None and not self._uncut:
             trace.source = None  # a constant under a name of its own: nobody asks how it was computed
+
+    def path(self, parameter: Tensor, path: str) -> None:
+        """A module under a name holds the parameter: ``net.fc.weight`` goes before ``fc.weight`` and ``weight``."""
+        names = self.trace(parameter).names
+        if not names or path.endswith(f".{names[0]}"):
+            names.insert(0, path)
 
     def _made(self, thing: Any) -> Trace:
         trace = Trace()
@@ -106,7 +112,7 @@ class Recorder:
         trace.requires_grad = tensor.tracked
         trace.is_leaf = tensor.node is None
         trace.grad_fn = tensor.node.name() if tensor.node is not None else None
-        tensor.trace = trace
+        tensor.record = trace
         version = tensor.version
         if version.recorded is None:
             version.recorded = []
@@ -121,7 +127,7 @@ class Recorder:
         trace = call.outputs[tensor.slot]()
         if trace is None or trace.owner is not self or not _same_entries(trace.array, tensor.array):
             return None
-        tensor.trace = trace
+        tensor.record = trace
         return trace
 
     def before_write(self, tensor: Tensor) -> None:
@@ -138,7 +144,8 @@ class Recorder:
 
     def same(self, tensor: Tensor, source: Tensor) -> None:
         """``tensor`` is what the program knows as ``source``: it goes by its names."""
-        self.trace(tensor).names = list(self.trace(source).names)
+        known = self.trace(source)
+        self.trace(tensor).names = list(known.names) or ([known.origin] if known.origin else [])
 
     def replaced(self, tensor: Tensor, result: Tensor) -> None:
         """``tensor`` was written in place and now stands for ``result``, which was recorded; it keeps its names."""
@@ -150,7 +157,7 @@ class Recorder:
         after.array = tensor.array
         if after.is_leaf:
             after.source = None  # an optimizer's step: a leaf has no history
-        tensor.trace = after
+        tensor.record = after
         version = tensor.version
         version.recorded = [*(version.recorded or ()), ref(after)]
 

@@ -93,10 +93,10 @@ class Tensor:
     ``gradient``: the accumulated gradient of a leaf, for users ``grad``. ``node`` and ``slot``: the graph node it came
     from, and which of its outputs it is; node is None for leaves. ``memory``: the count of writes
     that it shares with everything in the same memory, None as long as there was no write and nothing is shared.
-    ``base``: for a view, of what and how. ``trace``: what a recorder knows of it, unset unless one looked.
+    ``base``: for a view, of what and how. ``record``: what a recorder knows of it, unset unless one looked.
     """
 
-    __slots__ = ("__dict__", "__weakref__", "array", "base", "gradient", "memory", "node", "slot", "trace", "tracked")
+    __slots__ = ("__dict__", "__weakref__", "array", "base", "gradient", "memory", "node", "record", "slot", "tracked")
 
     array: Any
     tracked: bool
@@ -105,7 +105,7 @@ class Tensor:
     slot: int
     memory: Version | None
     base: View | None
-    trace: Trace
+    record: Trace
     __array_priority__ = 1000  # numpy scalars and arrays on the left leave the operation to the tensor
 
     # what it is

@@ -15,7 +15,7 @@ from explain.tape.autograd import grad as tape_grad
 from explain.tape.modes import enable_grad
 from explain.tape.node import Node
 from explain.tape.tensor import Tensor, wrap
-from explain.torch.autograd.functional import fresh_leaf, jacobian_rows, pushed, report
+from explain.torch.autograd.functional import called, fresh_leaf, jacobian_rows, pushed, report
 from explain.torch.tree import flatten, mapped, unflatten
 from explain.torch.vmap import vmap
 
@@ -61,7 +61,7 @@ def grad_and_value(func: Function, argnums: Any = 0, has_aux: bool = False) -> F
     @_differentiating
     def both(*args: Any, **kwargs: Any) -> Any:
         leaves, structure, own = _separated(args, argnums)
-        out = func(*own, **kwargs)
+        out = called(func, *own, **kwargs)
         aux = None
         if has_aux:
             if not (isinstance(out, tuple) and len(out) == 2):
@@ -88,7 +88,7 @@ def vjp(func: Function, *primals: Any, has_aux: bool = False) -> Any:
     """(output, function from a cotangent v to vᵀ J)."""
     with enable_grad():
         leaves, structure, own = _separated(primals, tuple(range(len(primals))))
-        out = func(*own)
+        out = called(func, *own)
     aux = None
     if has_aux:
         out, aux = out
@@ -114,7 +114,7 @@ def jvp(func: Function, primals: tuple[Any, ...], tangents: tuple[Any, ...], *, 
     """(output, J u) for a change u of the inputs."""
     leaves, _, own = _separated(tuple(primals), tuple(range(len(primals))))
     changes = flatten(tuple(tangents))[0]
-    out = func(*own)
+    out = called(func, *own)
     aux = None
     if has_aux:
         out, aux = out
@@ -142,7 +142,7 @@ def _jacobian(func: Function, argnums: Any, has_aux: bool, kind: str) -> Functio
     @_differentiating
     def jacobian(*args: Any, **kwargs: Any) -> Any:
         leaves, structure, own = _separated(args, argnums)
-        out = func(*own, **kwargs)
+        out = called(func, *own, **kwargs)
         aux = None
         if has_aux:
             out, aux = out
@@ -169,7 +169,7 @@ def hessian(func: Function, argnums: Any = 0) -> Function:
 
 def linearize(func: Function, *primals: Any) -> Any:
     """(output, function from a change u of the inputs to J u)."""
-    out = func(*primals)
+    out = called(func, *primals)
     return out, lambda *tangents: jvp(func, primals, tangents)[1]
 
 

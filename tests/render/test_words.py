@@ -35,7 +35,10 @@ CASES: dict[str, dict[str, Any]] = json.loads((Path(__file__).parent / "golden" 
     "no-path": {"expression": "sum(x * (y > 0))", "at": ["x=[1,2]", "y=[3,4]"]},
     "means": {"expression": "2*mean(mean(X, dim=1))", "shape": ["X=m,n"]},
 }
-KEPT = {"PyTorch", "ReLU", "softmax", "sigmoid", "dropout", "log", "sum", "exp", "grad"}  # names, written so in Chinese too
+KEPT = {  # names, written so in Chinese too
+    "PyTorch", "explain", "torch", "autograd", "func", "linalg", "special", "nn", "optim", "utils", "data", "MB", "ReLU",
+    "softmax", "sigmoid", "dropout", "log", "sum", "exp", "grad",
+}  # fmt: skip
 WORD = re.compile(r"[A-Za-z]{2,}")
 PLACEHOLDER = re.compile(r"%\(\w+\)s")
 CHINESE = re.compile(r"[一-鿿]")

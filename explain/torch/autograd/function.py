@@ -47,12 +47,15 @@ class FunctionCtx:
         self.dirty_tensors: tuple[Tensor, ...] = ()
 
     def save_for_backward(self, *tensors: Tensor | None) -> None:
-        """Keep tensors for backward. Raises torch's TypeError for anything else."""
-        for k, t in enumerate(tensors):
+        """Keep tensors for backward. What they are is looked at when forward is done."""
+        self._saved = list(tensors)
+
+    def finished(self) -> None:
+        """Forward is done. Raises torch's TypeError if it saved anything else than tensors."""
+        for k, t in enumerate(self._saved):
             if t is not None and not isinstance(t, Tensor):
                 raise TypeError(f"save_for_backward can only save variables, but argument {k} is of type {type(t).__name__}")
-        self._saved = list(tensors)
-        self._versions = [0 if t is None else t._version for t in tensors]
+        self._versions = [0 if t is None else t._version for t in self._saved]
 
     @property
     def saved_tensors(self) -> tuple[Tensor | None, ...]:
@@ -247,6 +250,7 @@ class Function:
             else:
                 with recorder.uncut():
                     out = cls._run(ctx, args)
+        ctx.finished()
         outs = list(out) if isinstance(out, tuple) else [out]
         if not (state.grad_enabled and any(needs)) or not any(isinstance(t, Tensor) for t in outs):
             return out

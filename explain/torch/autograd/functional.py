@@ -32,7 +32,7 @@ def jacobian(
     """∂ output / ∂ input for each pair: of shape (*output's, *input's); nested tuples as inputs and outputs are tuples."""
     with enable_grad():
         starts, single = _inputs(inputs, "jacobian", create_graph)
-        outputs, one = _outputs(func(*starts), "jacobian")
+        outputs, one = _outputs(called(func, *starts), "jacobian")
         _check_outputs(outputs, strict)
         rows = [jacobian_rows(y, starts, create_graph, strict, k) for k, y in enumerate(outputs)]
     report("jacobian", outputs, starts, rows)
@@ -50,7 +50,7 @@ def hessian(
     """∂² output / ∂ input ∂ input of a function of one entry: nested tuples where inputs are a tuple."""
     with enable_grad():
         starts, single = _inputs(inputs, "hessian", create_graph)
-        outputs, one = _outputs(func(*starts), "hessian")
+        outputs, one = _outputs(called(func, *starts), "hessian")
         if not one:
             raise RuntimeError("The function given to hessian should return a single Tensor")
         (y,) = outputs
@@ -68,7 +68,7 @@ def vjp(func: Function, inputs: Any, v: Any = None, create_graph: bool = False, 
     """(outputs, vᵀ J): the products of a vector with the Jacobians, one per input."""
     with enable_grad():
         starts, single = _inputs(inputs, "vjp", create_graph)
-        outputs, one = _outputs(func(*starts), "vjp")
+        outputs, one = _outputs(called(func, *starts), "vjp")
         _check_outputs(outputs, strict)
         weights = _vector(v, outputs, "the user-provided function returns a single Tensor with a single element.")
         found = _pulled(outputs, starts, weights, create_graph)
@@ -80,7 +80,7 @@ def jvp(func: Function, inputs: Any, v: Any = None, create_graph: bool = False, 
     with enable_grad():
         starts, _ = _inputs(inputs, "jvp", create_graph)
         tangents = _vector(v, starts, "the input to the user-provided function is a single Tensor with a single element.")
-        outputs, one = _outputs(func(*starts), "jvp")
+        outputs, one = _outputs(called(func, *starts), "jvp")
         _check_outputs(outputs, strict)
         found = [pushed(y, starts, tangents, create_graph) for y in outputs]
     report("jvp", outputs, starts, None, tangents, found)
@@ -91,7 +91,7 @@ def vhp(func: Function, inputs: Any, v: Any = None, create_graph: bool = False, 
     """(output, vᵀ H): the product of a vector with the Hessian, one per input."""
     with enable_grad():
         starts, single = _inputs(inputs, "vhp", create_graph)
-        outputs, _ = _outputs(func(*starts), "vhp")
+        outputs, _ = _outputs(called(func, *starts), "vhp")
         (y,) = outputs
         if y.array.size != 1:
             raise RuntimeError("The Tensor returned by the function given to vhp should contain a single element")
@@ -121,6 +121,17 @@ def fresh_leaf(t: Tensor, create_graph: bool) -> Tensor:
     if recorder is not None:
         recorder.same(made, t)
     return made
+
+
+def called(func: Function, *args: Any, **kwargs: Any) -> Any:
+    """What a function returns; a result that has no name of its own is called by the function's."""
+    found = func(*args, **kwargs)
+    name = getattr(func, "__name__", "")
+    recorder = state.recorder
+    plain = name.isidentifier() and not hasattr(func, "__wrapped__")
+    if recorder is not None and isinstance(found, Tensor) and plain and not recorder.trace(found).names:
+        recorder.name(found, name)
+    return found
 
 
 def _inputs(inputs: Any, name: str, create_graph: bool) -> tuple[list[Tensor], bool]:
