@@ -14,6 +14,7 @@ from explain.derivation.code import code_of
 from explain.derivation.custom import opened
 from explain.derivation.model import ClosedForm, Derivation, Gradient, Let, Note, Operation, Row, Step
 from explain.derivation.plan import Plan, PlannedStep, plan_for
+from explain.derivation.pushed import pushed
 from explain.derivation.repeat import folds
 from explain.derivation.request import Request
 from explain.derivation.rules import COUNTS
@@ -62,6 +63,7 @@ class _Builder:
             lets=tuple(Let(p.name, p.shown, p.kind) for p in self.plan.lets),
             notes=self._notes(gradients),
             folds=folds([p.key for p in self.plan.steps]),
+            pushed=pushed(self.witnesses) if self.numbers else None,
             edges=tuple((self.plan.names[i], self.plan.names[g.output]) for g in self.plan.groups for i in g.inputs),
         )
 
@@ -320,7 +322,7 @@ class _Builder:
         moved = start.copy()
         moved.flat[k] += MEANING_STEP
         before = float(np.sum(seed * self.witnesses.replay.values[self.r.output]))
-        after = float(np.sum(seed * self.witnesses.replay.at(leaf, moved[()] if moved.ndim == 0 else moved)))
+        after = float(np.sum(seed * self.witnesses.replay.at({leaf: moved[()] if moved.ndim == 0 else moved})))
         slope = float(np.asarray(value, np.float64).flat[k])
         place = tuple(int(n) for n in np.unravel_index(k, start.shape))
         return {

@@ -29,6 +29,7 @@ from explain.derivation.model import (
     Let,
     Note,
     Operation,
+    Pushed,
     Repeat,
     Row,
     Run,
@@ -217,7 +218,7 @@ def _encode_derivation(d: Derivation, arrays: Arrays) -> dict[str, Any]:
         "gradients": [_encode_gradient(g, arrays) for g in d.gradients],
         "lets": [{"name": p.name, "kind": p.kind, "formula": encode_formula(p.formula)} for p in d.lets],
         "notes": [_encode_note(n) for n in d.notes],
-        "kind": d.kind, "number": d.number, "call": d.call,
+        "kind": d.kind, "number": d.number, "call": d.call, "pushed": _encode_pushed(d.pushed, arrays),
         "folds": [{"first": f.first, "period": f.period, "count": f.count} for f in d.folds],
         "calls": [
             {"number": r.number, "line": r.line, "output": _nested(np.asarray(r.output)) if r.output is not None else None,
@@ -245,9 +246,24 @@ def _decode_derivation(data: dict[str, Any], arrays: Arrays) -> Derivation:
         kind=data["kind"],
         number=data["number"],
         call=data["call"],
+        pushed=_decode_pushed(data["pushed"], of.get(data["output"]), arrays),
         folds=tuple(Fold(f["first"], f["period"], f["count"]) for f in data["folds"]),
         repeats=tuple(_decode_repeat(r, arrays) for r in data["calls"]),
     )
+
+
+def _encode_pushed(p: Pushed | None, arrays: Arrays) -> dict[str, Any] | None:
+    if p is None:
+        return None
+    changes = {name: arrays.encode(a) for name, a in p.changes.items()}
+    return {"changes": changes, "value": arrays.encode(p.value), "checks": [_encode_check(c) for c in p.checks]}
+
+
+def _decode_pushed(data: Any, output: Row | None, arrays: Arrays) -> Pushed | None:
+    if data is None:
+        return None
+    changes = {name: arrays.decode(a, "float64") for name, a in data["changes"].items()}
+    return Pushed(changes, _like(output, data["value"], arrays), tuple(_decode_check(c) for c in data["checks"]))
 
 
 def _decode_repeat(data: dict[str, Any], arrays: Arrays) -> Repeat:

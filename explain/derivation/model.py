@@ -171,6 +171,16 @@ class Repeat:
 
 
 @dataclass(frozen=True, eq=False)
+class Pushed:
+    """A product J u, the change of the output for a change of the inputs. ``changes``: per name, of the inputs as given
+    and of the steps between as their Jacobians say; ``value``: J u as the program got it."""
+
+    changes: dict[str, Any]
+    value: Any
+    checks: tuple[Check, ...]
+
+
+@dataclass(frozen=True, eq=False)
 class Fold:
     """Steps that repeat: ``count`` times the ``period`` steps from number ``first`` on do the same, as a loop's turns do."""
 
@@ -187,7 +197,8 @@ class Derivation:
     scalar), vjp (a given v), jacobian (a vector without v), none (nothing to derive). ``symbolic``: no values were given.
     ``line``: where the program asked for it, ``call``: in which words. ``kind``: how: backward (into ``.grad``), grad (as a
     result), jacobian, hessian, jvp, or derive (nobody called backward); ``number``: which of the program's calls.
-    ``repeats``: all calls of this structure, if there are several. ``folds``: steps that a loop repeated.
+    ``repeats``: all calls of this structure, if there are several. ``folds``: steps that a loop repeated. ``pushed``: the
+    product of the Jacobian with a change of the inputs, if that was asked for.
     """
 
     output: str
@@ -206,11 +217,13 @@ class Derivation:
     call: str | None = None
     repeats: tuple[Repeat, ...] = ()
     folds: tuple[Fold, ...] = ()
+    pushed: Pushed | None = None
 
     @property
     def ok(self) -> bool:
         """No check failed."""
         checks = [c for g in self.gradients for c in g.checks] + [c for s in self.steps for c in s.checks]
+        checks += self.pushed.checks if self.pushed else ()
         return all(c.status != "failed" for c in checks)
 
     def render(self, format: str = "md", **options: Any) -> str:

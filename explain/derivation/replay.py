@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -50,20 +51,19 @@ class Replay:
                 recorded = self._tape.values[i].array
                 values[i] = y if np.asarray(recorded).dtype.kind == "f" else recorded
 
-    def dependents(self, leaf: int) -> list[int]:
-        """The applications whose result changes with this value."""
-        touched, found = {leaf}, []
+    def dependents(self, *leaves: int) -> list[int]:
+        """The applications whose result changes with these values."""
+        touched, found = set(leaves), []
         for k in self.order:
             if touched & set(self._tape.applied[k].inputs):
                 found.append(k)
                 touched |= set(self._tape.applied[k].outputs)
         return found
 
-    def at(self, leaf: int, array: Any, order: list[int] | None = None) -> Any:
-        """The output with ``leaf`` at other entries. ``order``: its dependents, if already known."""
-        values = dict(self.values)
-        values[leaf] = array
-        self._run(self.dependents(leaf) if order is None else order, values)
+    def at(self, moved: Mapping[int, Any], order: list[int] | None = None) -> Any:
+        """The output with some values at other entries. ``order``: their dependents, if already known."""
+        values = {**self.values, **moved}
+        self._run(self.dependents(*moved) if order is None else order, values)
         return values[self.output]
 
 
@@ -107,7 +107,7 @@ def differences(replay: Replay, leaf: int, v: Any, scales: tuple[float, ...] = (
     weight = np.asarray(v, np.float64)
 
     def value(moved: np.ndarray) -> float:
-        return float(np.sum(weight * replay.at(leaf, moved[()] if moved.ndim == 0 else moved, order)))
+        return float(np.sum(weight * replay.at({leaf: moved[()] if moved.ndim == 0 else moved}, order)))
 
     middle = value(start)
     magnitude = float(np.sum(np.abs(weight * replay.values[replay.output])))

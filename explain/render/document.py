@@ -23,6 +23,7 @@ from explain.render.view import formula_view, step_view
 from explain.render.words import catalogue
 
 FLAT_LIST = re.compile(r"\[\n\s+([^\[\]{}\"]*?)\n\s+\]")
+RELATION = re.compile(r" (=|\\approx) ")
 SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
@@ -86,7 +87,7 @@ def _environment(lang: str) -> Any:
     environment.filters["superscript"] = lambda n: str(n).translate(SUPERSCRIPTS)
     environment.filters["quoted"] = lambda text: text.replace("\n", "\n> ")
     environment.filters["indent_after"] = _indent_after
-    environment.filters["aligned"] = lambda lines: " \\\\\n".join(line.replace(" = ", " &= ", 1) for line in lines)
+    environment.filters["aligned"] = lambda lines: " \\\\\n".join(RELATION.sub(r" &\1 ", line, count=1) for line in lines)
     return environment
 
 

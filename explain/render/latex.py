@@ -105,6 +105,8 @@ def _name(name: Name) -> _Shown:
         shown = [s if s.isdigit() else TEX_GREEK.get(s) or _upright(s) for s in subscripts]
         return _Shown(core, ",".join(shown), letter, turn=name.turn)
     inner = _name(name.inner)
+    if name.wrapper == "dot":
+        return _Shown(rf"\dot{_argument(inner.core)}", inner.subscript, inner.letter, inner.simple, inner.turn)
     if name.wrapper == "bar":
         over = r"\bar" if inner.letter else r"\overline"
         return _Shown(f"{over}{_argument(inner.core)}", inner.subscript, inner.letter, inner.simple, inner.turn)

@@ -19,7 +19,7 @@ from explain.render.printer import ATOM, BIG, POWER, PRODUCT, SUM, Piece, Printe
 
 LOWER = dict(zip("0123456789aehijklmnoprstuvx+-", "₀₁₂₃₄₅₆₇₈₉ₐₑₕᵢⱼₖₗₘₙₒₚᵣₛₜᵤᵥₓ₊₋", strict=True))
 RAISED = dict(zip("0123456789+-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻", strict=True))
-MACRON = "\u0304"
+ACCENTS = {"bar": "\u0304", "dot": "\u0307"}
 FUNCTIONS = {"sigmoid": "σ", "maximum": "max", "minimum": "min"}
 BIG_SIGNS = {"sum": "Σ", "prod": "Π", "max": "max", "min": "min", "logsumexp": "log Σ"}
 
@@ -60,8 +60,8 @@ def _name(name: Name) -> tuple[str, bool]:
     inner, simple = _name(name.inner)
     core = inner[0]
     letter = core.isalpha() and all(c in "₀₁₂₃₄₅₆₇₈₉⁽⁾⁰¹²³⁴⁵⁶⁷⁸⁹" for c in inner[1:])
-    if name.wrapper == "bar" and letter:
-        return unicodedata.normalize("NFC", core + MACRON) + inner[1:], simple
+    if name.wrapper in ACCENTS and letter:
+        return unicodedata.normalize("NFC", core + ACCENTS[name.wrapper]) + inner[1:], simple
     if name.wrapper == "d" and letter:
         return f"d{inner}", simple
     if name.wrapper == "grad":

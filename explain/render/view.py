@@ -22,6 +22,8 @@ from explain.render.typeset import Typesetter
 from explain.tape.printing import tensor_repr
 
 View = dict[str, Any]
+LONGEST = 12
+"""A chain of changes has at most so many lines."""
 CALLS = 10
 """A table of calls has at most so many rows."""
 
@@ -51,7 +53,8 @@ def derivation_view(d: Derivation, t: Typesetter) -> View:
         "meaning": [_meaning(g, d, t) for g in d.gradients if g.first_order],
         "notes": [_note_of(n, d, t) for n in _all_notes(d)],
         "failed": [_failed(c, where) for c, where in _all_checks(d) if c.status == "failed"],
-        "checks": [_gradient_checks(g, d, t) for g in d.gradients if g.checks],
+        "pushed": _pushed(d, t),
+        "checks": [*(_gradient_checks(g, d, t) for g in d.gradients if g.checks), *_pushed_checks(d, t)],
     }
 
 
@@ -315,6 +318,30 @@ def _together(g: Gradient, d: Derivation, t: Typesetter) -> View:
     }
 
 
+def _pushed(d: Derivation, t: Typesetter) -> View | None:
+    """How a change of the inputs goes forward: the change of every value on the way."""
+    if d.pushed is None:
+        return None
+    between = [(r.name, d.pushed.changes[r.name]) for r in d.rows if r.name in d.pushed.changes]
+    lines = [_change(name, a, t) for name, a in between]
+    if len(lines) > LONGEST:
+        lines = [*lines[: LONGEST - 4], t.dots, *lines[-3:]]
+    return {"output": t.name(d.output), "lines": [*lines, _change(d.output, d.pushed.value, t)]}
+
+
+def _change(name: str, a: Any, t: Typesetter) -> str:
+    return t.equation([t.name(f"dot({name})"), t.array(a)], not figures.is_exact(a))
+
+
+def _pushed_checks(d: Derivation, t: Typesetter) -> list[View]:
+    if d.pushed is None:
+        return []
+    dtype = next((r.dtype for r in d.rows if r.name == d.output), "float64")
+    on_the_way = _worst_check(c for s in d.steps for c in s.checks)
+    checks = [_check(c, dtype) for c in (*d.pushed.checks, *([on_the_way] if on_the_way else []))]
+    return [{"wrt": t.name(f"dot({d.output})"), "checks": checks}]
+
+
 def _chain(g: Gradient, d: Derivation) -> list[Step]:
     """The steps on the way to the leaf, from the output on."""
     wanted, found = {g.wrt}, []
@@ -366,7 +393,8 @@ def note_view(n: Note, t: Typesetter) -> View:
 
 
 def _all_checks(d: Derivation) -> list[tuple[Check, str]]:
-    return [(c, g.wrt) for g in d.gradients for c in g.checks] + [(c, str(s.number)) for s in d.steps for c in s.checks]
+    found = [(c, g.wrt) for g in d.gradients for c in g.checks] + [(c, str(s.number)) for s in d.steps for c in s.checks]
+    return found + [(c, d.output) for c in (d.pushed.checks if d.pushed else ())]
 
 
 def _failed(c: Check, where: str) -> View:
