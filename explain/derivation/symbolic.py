@@ -14,6 +14,7 @@ from sympy import Add, Expr, Mul, S, Tuple
 
 from explain.calculus import walk
 from explain.calculus.express import expand_entries, in_terms_of, weight
+from explain.calculus.hoist import settled
 from explain.calculus.namespace import Namespace, Operand, bare, number_operand, plain_exponents, tensor_operand
 from explain.calculus.symbols import Entry, Index, Single, TensorName, Total, Transform, numeric_size, size, substitute
 from explain.derivation.repeat import Renamed, signature
@@ -351,7 +352,7 @@ class Deriver:
         name = TensorName(step.name)
         if not e.has(name):
             return e
-        return walk.canonical(expand_entries(e, name, step.formula, just_indices(step.out)))
+        return walk.canonical(settled(expand_entries(e, name, step.formula, just_indices(step.out))))
 
 
 def written_product(link: Link) -> Expr | None:
