@@ -203,6 +203,13 @@ class Namespace:
             found = found * f
         return found
 
+    def added(self, terms: Sequence[Any]) -> Any:
+        """The sum of the terms."""
+        found = terms[0] if terms else S.Zero
+        for t in terms[1:]:
+            found = found + t
+        return found
+
     def reduction(self, op: str, body: Any, *bound: Index) -> Any:
         """A reduction that keeps its own name."""
         return self._out(Reduction(op, bare(body), *self._limits(bound))) if bound else self._out(bare(body))
@@ -223,6 +230,11 @@ class Namespace:
     def equal(self, a: Any, b: Any) -> Any:
         """The condition a = b."""
         return symbols.relation(Eq, bare(a), bare(b))
+
+    def within(self, i: Any, start: int, end: int, size: int) -> list[Any]:
+        """Brackets that say that a position along an axis of this size lies in start ≤ i < end: those that are needed."""
+        below = [self.indicator(i >= start)] if start > 0 else []
+        return [*below, self.indicator(i < end)] if end < size else below
 
     def unequal(self, a: Any, b: Any) -> Any:
         """The condition a ≠ b."""
