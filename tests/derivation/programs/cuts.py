@@ -1,0 +1,7 @@
+import torch
+
+x = torch.tensor([1.0, 2.0], requires_grad=True)
+a = x.detach() * x
+with torch.no_grad():
+    b = x * 5
+(a + b).sum().backward()
