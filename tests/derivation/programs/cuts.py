@@ -1,6 +1,5 @@
 import torch
-
-x = torch.tensor([1.0, 2.0], requires_grad=True)
+x = torch.tensor([1., 2.], requires_grad=True)
 a = x.detach() * x
 with torch.no_grad():
     b = x * 5

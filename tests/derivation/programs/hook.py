@@ -1,6 +1,5 @@
 import torch
-
-x = torch.tensor([1.0, 2.0], requires_grad=True)
+x = torch.tensor([1., 2.], requires_grad=True)
 h = x * 2
 h.register_hook(lambda g: g * 10)
 h.sum().backward()

@@ -1,5 +1,4 @@
 import torch
-
 x = torch.tensor(0.9, requires_grad=True)
 h = x
 for k in range(6):
