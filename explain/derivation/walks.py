@@ -44,8 +44,10 @@ def request_of(walk: Walk, recorder: Recorder, number: int | None = None) -> Req
 
 
 def wanted_of(walk: Walk) -> list[Trace]:
-    """What a walk differentiated by, each once."""
-    return list(dict.fromkeys(walk.wanted if walk.wanted is not None else [*walk.gradients, *walk.retained]))
+    """What a walk differentiated by, each once: as the program gave it, or in the order in which it was made."""
+    if walk.wanted is not None:
+        return list(dict.fromkeys(walk.wanted))
+    return sorted({*walk.gradients, *walk.retained}, key=lambda t: t.order)
 
 
 def _mode(output: Trace, seed: Any) -> str:
