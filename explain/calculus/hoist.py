@@ -7,7 +7,18 @@ from typing import Any
 
 from sympy import Eq, Expr, Mul, Not, S, Tuple
 
-from explain.calculus.symbols import Binding, Entry, Index, Indicator, Total, Where, numeric_size, rebuild, substitute, vanishes
+from explain.calculus.symbols import (
+    Binding,
+    Entry,
+    Index,
+    Indicator,
+    Total,
+    Where,
+    numeric_size,
+    rebuild,
+    substitute,
+    vanishes,
+)
 
 Bind = tuple[Index, Any]
 
@@ -58,7 +69,7 @@ def _settled(factors: list[Expr]) -> list[Expr]:
         return factors
     found = []
     for f in factors:
-        chosen = {}
+        chosen: dict[Expr, Expr] = {}
         for w in [] if isinstance(f, Indicator) else f.atoms(Where):
             condition, then, otherwise = w.args
             inner = {i for b in f.atoms(Binding) for i in b.bound}
