@@ -13,6 +13,7 @@ from explain.ops import (
     linear,
     logic,
     memory,
+    norm_layers,
     piecewise,
     powers,
     reductions,
@@ -20,6 +21,7 @@ from explain.ops import (
     shape,
     softmax,
     special,
+    standardised,
     trigonometry,
 )
 from explain.ops.base import Op, Sample
@@ -39,6 +41,7 @@ del (
     linear,
     logic,
     memory,
+    norm_layers,
     piecewise,
     powers,
     reductions,
@@ -46,5 +49,6 @@ del (
     shape,
     softmax,
     special,
+    standardised,
     trigonometry,
 )
