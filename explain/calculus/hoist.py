@@ -5,9 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from sympy import Eq, Expr, Mul, S, Tuple
+from sympy import Eq, Expr, Mul, Not, S, Tuple
 
-from explain.calculus.symbols import Entry, Index, Indicator, Total, numeric_size, substitute, vanishes
+from explain.calculus.symbols import (
+    Binding,
+    Entry,
+    Index,
+    Indicator,
+    Total,
+    Where,
+    numeric_size,
+    rebuild,
+    substitute,
+    vanishes,
+)
 
 Bind = tuple[Index, Any]
 
@@ -22,7 +33,7 @@ def hoisted(factors: Iterable[Expr], binds: Iterable[Bind], free: Iterable[Bind]
     for f in factors:
         flat.extend(f.args if f.is_Mul else (f,))
     limits = dict(binds)
-    flat = _decided(flat, limits, dict(free))
+    flat = _settled(_decided(flat, limits, dict(free)))
     if any(vanishes(f) for f in flat):
         return S.Zero
     names = [(f, {i for i in limits if f.has(i)} if limits else set()) for f in flat]
@@ -41,6 +52,31 @@ def hoisted(factors: Iterable[Expr], binds: Iterable[Bind], free: Iterable[Bind]
     counts = [n for i, n in limits.items() if i not in met]
     sums = [Total(Mul(*members), *(Tuple(i, limits[i]) for i in limits if i in shared)) for members, shared in groups]
     return Mul(*outside, *counts, *sums)
+
+
+def settled(e: Any) -> Any:
+    """The expression with every choice made that a factor beside it has made already: [c]·(a if c else b) is [c]·a."""
+    if not (e.args and e.has(Where) and e.has(Indicator)):
+        return e
+    e = rebuild(e, [settled(a) for a in e.args])
+    return Mul(*_settled(list(e.args))) if e.is_Mul else e
+
+
+def _settled(factors: list[Expr]) -> list[Expr]:
+    """Beside a factor [c], what the other factors say where c does not hold is never asked: ``Where`` c is decided."""
+    held = {f.condition for f in factors if isinstance(f, Indicator)}
+    if not held:
+        return factors
+    found = []
+    for f in factors:
+        chosen: dict[Expr, Expr] = {}
+        for w in [] if isinstance(f, Indicator) else f.atoms(Where):
+            condition, then, otherwise = w.args
+            inner = {i for b in f.atoms(Binding) for i in b.bound}
+            if not condition.atoms(Index) & inner:
+                chosen |= {w: then} if condition in held else {w: otherwise} if Not(condition) in held else {}
+        found.append(_settled([*map(Indicator, held), substitute(f, chosen)])[-1] if chosen else f)
+    return [part for f in found for part in (f.args if f.is_Mul else (f,))]
 
 
 def _decided(factors: list[Expr], limits: dict[Index, Any], free: dict[Index, Any]) -> list[Expr]:

@@ -85,7 +85,8 @@ class _Builder:
         array = np.asarray(given_arrays(self.tape, k)[key])
         code = code_of(self.tape, self.tape.applied[k].outputs[0], self.plan.names)
         shown = array if self.numbers else None
-        return Row(name, "positions", array.shape, "int64", None, shown, None, code, None)
+        kind = "mask" if key == "written" else "positions"
+        return Row(name, kind, array.shape, "int64", None, shown, None, code, None)
 
     def _row(self, v: Value) -> Row:
         formula = self.plan.rows.get(v.id)
@@ -236,8 +237,12 @@ class _Builder:
             reason=reason,
             jacobian=rows,
             before=self.r.before.get(leaf) if self.numbers else None,
-            first_order=self._first_order(leaf, value) if reached and not self.witnesses.special_kinds(leaf) else None,
+            first_order=self._first_order(leaf, value) if reached and self._smooth(leaf) else None,
         )
+
+    def _smooth(self, leaf: int) -> bool:
+        """Nothing on the way, neither the mathematics nor the program, makes the gradient another thing than the slope."""
+        return not self.witnesses.special_kinds(leaf) and self.witnesses.barred(leaf) is None
 
     def _value(self, leaf: int) -> Any:
         if self.r.mode == "jacobian":

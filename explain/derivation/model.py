@@ -60,8 +60,8 @@ class Tensor:
 class Row:
     """One line of the forward table: a tensor, its code, the formula of one entry as written, its value, its node.
 
-    ``kind``: leaf (a gradient is wanted), given (a constant), step, or positions (an
-    index array that forward gave). ``shape`` may hold names of symbolic sizes.
+    ``kind``: leaf (a gradient is wanted), given (a constant), step, or, of an index array that forward gave, positions or
+    mask (1 where an assignment wrote, else 0). ``shape`` may hold names of symbolic sizes.
     """
 
     name: str

@@ -82,13 +82,13 @@ class Written(Op):
         source[options["positions"]] = np.arange(value.size).reshape(value.shape)
         source = np.reshape(source, base.shape)
         places: Any = np.unravel_index(np.maximum(source, 0), value.shape) if value.ndim and value.size else ()
-        return {"w": (source >= 0).astype(np.int64), **{f"p{k}": np.asarray(place) for k, place in enumerate(places)}}
+        return {"written": (source >= 0).astype(np.int64), **{f"p{k}": np.asarray(place) for k, place in enumerate(places)}}
 
     def formula(self, s: Any, out: Any, base: Any, value: Any, *, positions: Array, indexed: bool = False) -> Any:
         if not positions.size:
             return base[out]
         new = value[tuple(s.given(f"p{k}")[out] for k in range(value.ndim))]
-        return s.where(s.equal(s.given("w")[out], 1), new, base[out])
+        return s.where(s.equal(s.given("written")[out], 1), new, base[out])
 
 
 @block

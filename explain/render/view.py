@@ -238,7 +238,8 @@ def _numbers(s: Step, d: Derivation, t: Typesetter) -> str:
     """symbol = substitution = value."""
     sides = [_arrival(s, d, t, ())]
     rounded = not figures.is_exact(s.value)
-    if s.matrix is not None:
+    overwritten = any(c.reason == "written" for c in s.checks)  # then the values shown are not those that backward met
+    if s.matrix is not None and not overwritten:
         values = {r.name: r.value for r in d.rows if r.value is not None} | {f"bar({s.output})": s.upstream}
         used = {name: a for name, a in values.items() if name in tensor_names(s.matrix)}
         complete = tensor_names(s.matrix) <= set(used)

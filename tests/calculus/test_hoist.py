@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from sympy import Eq, S, Tuple
+from sympy import Eq, Ne, S, Tuple
 
 from explain.calculus.hoist import hoisted
-from explain.calculus.symbols import Entry, Index, Indicator, TensorName, Total, size
+from explain.calculus.symbols import Entry, Index, Indicator, TensorName, Total, Where, size
 
 I, J, K = (Index(n) for n in "ijk")
 X, Y, A = (TensorName(n) for n in "xya")
@@ -29,6 +29,14 @@ X, Y, A = (TensorName(n) for n in "xya")
 )
 def test_hoisted(factors: Any, free: dict[Index, int], expected: Any) -> None:
     assert hoisted(factors, [(K, size(3))], [(i, size(n)) for i, n in free.items()]) == expected
+
+
+def test_a_bracket_decides_what_stands_beside_it() -> None:
+    outside, picked = Ne(I, 1), Where(Eq(I, 1), Entry(Y, I), Entry(X, I) ** 2)
+    assert hoisted([Indicator(outside), picked], []) == Indicator(outside) * Entry(X, I) ** 2
+    assert hoisted([Indicator(Eq(I, 1)), 2 * picked], []) == 2 * Indicator(Eq(I, 1)) * Entry(Y, I)
+    other = Total(Where(Eq(K, 1), Entry(Y, K), Entry(X, K)), Tuple(K, size(3)))
+    assert hoisted([Indicator(Ne(K, 1)), other], []) == Indicator(Ne(K, 1)) * other  # another k
 
 
 @pytest.mark.parametrize("free", [{}, {I: 4}])
