@@ -189,7 +189,7 @@ def _letter_bound(e: Any, taken: frozenset[Basic], pool: tuple[str, ...], as_wri
     inner = taken | set(mapping.values())
     if isinstance(e, Transform):
         positions = [_letter_bound(S(p), taken, pool, as_written) for p in e.positions]
-        e = Transform(e.op, e.body, e.limits, positions)
+        e = Transform(e.op, e.body, e.limits, positions, *e.numbers)
     return e.rebound(_letter_bound(body, inner, pool, as_written), [Tuple(mapping[i], n) for i, n in e.limits])
 
 

@@ -14,6 +14,7 @@ from explain.ops import (
     linear,
     logic,
     memory,
+    norm_layers,
     piecewise,
     powers,
     reductions,
@@ -21,6 +22,7 @@ from explain.ops import (
     shape,
     softmax,
     special,
+    standardised,
     trigonometry,
 )
 from explain.ops.base import Op, Sample
@@ -41,6 +43,7 @@ del (
     linear,
     logic,
     memory,
+    norm_layers,
     piecewise,
     powers,
     reductions,
@@ -48,5 +51,6 @@ del (
     shape,
     softmax,
     special,
+    standardised,
     trigonometry,
 )
