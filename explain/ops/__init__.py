@@ -19,11 +19,13 @@ from explain.ops import (
     powers,
     reductions,
     rounding,
+    scans,
     shape,
     softmax,
     special,
     standardised,
     trigonometry,
+    variance,
 )
 from explain.ops.base import Op, Sample
 from explain.ops.registry import ATTRIBUTES, FUNCTIONS, METHODS, REGISTRY
@@ -48,9 +50,11 @@ del (
     powers,
     reductions,
     rounding,
+    scans,
     shape,
     softmax,
     special,
     standardised,
     trigonometry,
+    variance,
 )

@@ -179,7 +179,7 @@ def gradients_agree(a: Any, b: Any, what: str) -> None:
     if a is None or b is None:
         there = a if b is None else b
         values = None if there is None else there.detach().numpy() if isinstance(there, torch.Tensor) else there.array
-        if values is not None and np.any(values):
+        if values is not None and not np.allclose(values, 0, atol=ATOL):
             raise Different(f"{what}: {'None' if b is None else b}, torch has {a}")
         return
     same_array(a.detach().numpy(), b.array, what)
