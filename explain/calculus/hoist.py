@@ -7,7 +7,18 @@ from typing import Any
 
 from sympy import Eq, Expr, Mul, Not, S, Tuple
 
-from explain.calculus.symbols import Binding, Entry, Index, Indicator, Total, Where, numeric_size, rebuild, substitute, vanishes
+from explain.calculus.symbols import (
+    Binding,
+    Entry,
+    Index,
+    Indicator,
+    Total,
+    Where,
+    numeric_size,
+    rebuild,
+    substitute,
+    vanishes,
+)
 
 Bind = tuple[Index, Any]
 

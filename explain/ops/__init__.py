@@ -1,6 +1,7 @@
 """The op library: one family per file, each op one block. Importing the package fills the registry."""
 
 from explain.ops import (
+    activations,
     bounds,
     choice,
     cross_entropy,
@@ -8,6 +9,7 @@ from explain.ops import (
     dropout,
     elementwise,
     exponential,
+    gates,
     indexing,
     linalg,
     linear,
@@ -16,6 +18,7 @@ from explain.ops import (
     piecewise,
     powers,
     reductions,
+    regression,
     rounding,
     shape,
     softmax,
@@ -27,6 +30,7 @@ from explain.ops.registry import ATTRIBUTES, FUNCTIONS, METHODS, REGISTRY
 
 __all__ = ["ATTRIBUTES", "FUNCTIONS", "METHODS", "REGISTRY", "Op", "Sample"]
 del (
+    activations,
     bounds,
     choice,
     cross_entropy,
@@ -34,6 +38,7 @@ del (
     dropout,
     elementwise,
     exponential,
+    gates,
     indexing,
     linalg,
     linear,
@@ -42,6 +47,7 @@ del (
     piecewise,
     powers,
     reductions,
+    regression,
     rounding,
     shape,
     softmax,
