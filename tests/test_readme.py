@@ -38,3 +38,11 @@ def test_the_python_example_runs(capsys: pytest.CaptureFixture[str]) -> None:
     (code,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
     exec(code, {})
     assert capsys.readouterr().out.startswith("2*A.T@(A@x - b)\n")
+
+
+def test_the_program_runs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (code,) = re.findall(r"```py\n(.*?)```", README, re.DOTALL)
+    (tmp_path / "lesson.py").write_text(code, "utf-8")
+    assert main(["run", str(tmp_path / "lesson.py"), "--format", "text"]) == 0
+    (claimed,) = re.findall(r"`(∂loss/∂w = .*?)`", README)
+    assert f"    {claimed}\n" in capsys.readouterr().out

@@ -14,6 +14,7 @@ import numpy as np
 from sympy import And, Eq, Ge, Gt, Le, Lt, Ne, Not, Or, S, Symbol
 from sympy.core.basic import Basic
 
+from explain.calculus.rules import options_of
 from explain.calculus.symbols import (
     UNIT,
     Call,
@@ -292,12 +293,15 @@ class _Evaluation:
     def _reduction(self, e: Reduction) -> Named:
         bound = self._bind(e)
         value, free = self._spread(e.body, bound)
-        return REGISTRY[e.op].forward(value, dim=_as_dim(len(free), value.ndim)), free
+        return REGISTRY[e.op].forward(value, dim=_as_dim(len(free), value.ndim), **self._options(e)), free
+
+    def _options(self, e: Any) -> dict[str, float]:
+        return {name: float(self.value(n)[0]) for name, n in options_of(e).items()}
 
     def _transform(self, e: Transform) -> Named:
         bound = self._bind(e)
         value, free = self._spread(e.body, bound)
-        whole = REGISTRY[e.op].forward(value, dim=_as_dim(len(free), value.ndim))
+        whole = REGISTRY[e.op].forward(value, dim=_as_dim(len(free), value.ndim), **self._options(e))
         return self._at(whole, [*free, *e.positions])
 
     def _entry(self, e: Entry) -> Named:

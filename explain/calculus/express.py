@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sympy import Expr, Rational, S, Symbol, Tuple, factor_terms
+from sympy import Dummy, Expr, Mul, Rational, S, Symbol, Tuple, cancel, factor_terms
 from sympy.core.basic import Basic
 
 from explain.calculus.hoist import hoisted
@@ -14,6 +14,7 @@ from explain.calculus.symbols import (
     Binding,
     Entry,
     Index,
+    Opaque,
     TensorName,
     Total,
     Transform,
@@ -96,6 +97,42 @@ def _skeleton(e: Any) -> str:
     return f"{type(e).__name__}({','.join(map(_skeleton, e.args))})" if e.args else str(e)
 
 
+def cancelled(e: Any) -> Any:
+    """Products whose factors stand in the denominators of a sum beside them, divided out where that makes them shorter:
+    p·(1 − p)·((1 − y)/(1 − p) − y/p) is y − p with its sign turned."""
+    if not e.args:
+        return e
+    e = rebuild(e, [cancelled(a) for a in e.args])
+    if not e.is_Mul:
+        return e
+    fractions = [f for f in e.args if f.is_Add and _denominators(f)]
+    below = set().union(*map(_denominators, fractions)) if fractions else set()
+    meeting = [f for f in e.args if f in fractions or f.as_base_exp()[0] in below]
+    if len(meeting) == len(fractions):
+        return e
+    whole = Mul(*meeting)
+    plain: dict[Any, Any] = {}
+    shorter = cancel(_masked(whole, plain)).xreplace({mask: part for part, mask in plain.items()})
+    if weight(shorter) >= weight(whole):
+        return e
+    return Mul(*(f for f in e.args if f not in meeting), shorter)
+
+
+def _denominators(e: Expr) -> set[Expr]:
+    """What the terms of a sum are divided by."""
+    powers = [f.as_base_exp() for term in e.args for f in Mul.make_args(term)]
+    return {base for base, power in powers if power.is_Integer and power < 0 and not base.is_Number}
+
+
+def _masked(e: Any, plain: dict[Any, Any]) -> Any:
+    """The expression as one of plain symbols, which ``plain`` gives for what sympy is not to look into."""
+    if isinstance(e, Opaque) or not (e.args or e.is_Number):
+        return plain.setdefault(e, Dummy()) if not e.is_Number else e
+    if e.is_Add or e.is_Mul or (e.is_Pow and e.exp.is_Integer) or e.is_Number:
+        return e.func(*(_masked(a, plain) for a in e.args)) if e.args else e
+    return plain.setdefault(e, Dummy())
+
+
 def letters(reserved: Sequence[str]) -> tuple[str, ...]:
     """Index letters that no tensor of the document is called."""
     return tuple(letter for letter in POOL if letter not in reserved)
@@ -164,7 +201,7 @@ def _letter_bound(e: Any, taken: frozenset[Basic], pool: tuple[str, ...], as_wri
     inner = taken | set(mapping.values())
     if isinstance(e, Transform):
         positions = [_letter_bound(S(p), taken, pool, as_written) for p in e.positions]
-        e = Transform(e.op, e.body, e.limits, positions)
+        e = Transform(e.op, e.body, e.limits, positions, *e.numbers)
     return e.rebound(_letter_bound(body, inner, pool, as_written), [Tuple(mapping[i], n) for i, n in e.limits])
 
 

@@ -69,7 +69,7 @@ def _settled(factors: list[Expr]) -> list[Expr]:
         return factors
     found = []
     for f in factors:
-        chosen = {}
+        chosen: dict[Expr, Expr] = {}
         for w in [] if isinstance(f, Indicator) else f.atoms(Where):
             condition, then, otherwise = w.args
             inner = {i for b in f.atoms(Binding) for i in b.bound}

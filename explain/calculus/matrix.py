@@ -249,6 +249,8 @@ class _Reader(Layout):
 
     def _along(self, e: Any) -> Placed:
         """Softmax and the like at a position, or a reduction with a name of its own."""
+        if e.numbers:
+            raise NoForm  # what has options has no short name
         with self._bound(e.limits):
             body = self.read(e.body)
         bound = e.bound

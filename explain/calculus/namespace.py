@@ -203,18 +203,28 @@ class Namespace:
             found = found * f
         return found
 
-    def reduction(self, op: str, body: Any, *bound: Index) -> Any:
-        """A reduction that keeps its own name."""
-        return self._out(Reduction(op, bare(body), *self._limits(bound))) if bound else self._out(bare(body))
+    def added(self, terms: Sequence[Any]) -> Any:
+        """The sum of the terms."""
+        found = terms[0] if terms else S.Zero
+        for t in terms[1:]:
+            found = found + t
+        return found
 
-    def transform(self, op: str, body: Any, bound: Sequence[Index], positions: Sequence[Any]) -> Any:
-        """One entry of an op that maps entries along axes to as many."""
-        return self._out(Transform(op, bare(body), self._limits(bound), [bare(p) for p in positions]))
+    def reduction(self, op: str, body: Any, *bound: Index, **options: Any) -> Any:
+        """A reduction that keeps its own name; options follow as numbers."""
+        numbers = [symbols.number(v) for v in options.values()]
+        keeps_name = bound or numbers
+        return self._out(Reduction(op, bare(body), *self._limits(bound), *numbers)) if keeps_name else self._out(bare(body))
 
-    def transformed(self, op: str, x: Operand, out: Indices, over: Sequence[int]) -> Any:
+    def transform(self, op: str, body: Any, bound: Sequence[Index], positions: Sequence[Any], **options: Any) -> Any:
+        """One entry of an op that maps entries along axes to as many; options follow as numbers."""
+        numbers = [symbols.number(v) for v in options.values()]
+        return self._out(Transform(op, bare(body), self._limits(bound), [bare(p) for p in positions], *numbers))
+
+    def transformed(self, op: str, x: Operand, out: Indices, over: Sequence[int], **options: Any) -> Any:
         """``transform`` of ``x`` along the axes ``over`` at the output index."""
         place, bound = self.along(x, out, over)
-        return self.transform(op, x[place], bound, [out[k] for k in over])
+        return self.transform(op, x[place], bound, [out[k] for k in over], **options)
 
     def indicator(self, condition: Any) -> Any:
         """1 where the condition holds, else 0."""
@@ -223,6 +233,11 @@ class Namespace:
     def equal(self, a: Any, b: Any) -> Any:
         """The condition a = b."""
         return symbols.relation(Eq, bare(a), bare(b))
+
+    def within(self, i: Any, start: int, end: int, size: int) -> list[Any]:
+        """Brackets that say that a position along an axis of this size lies in start ≤ i < end: those that are needed."""
+        below = [self.indicator(i >= start)] if start > 0 else []
+        return [*below, self.indicator(i < end)] if end < size else below
 
     def unequal(self, a: Any, b: Any) -> Any:
         """The condition a ≠ b."""

@@ -207,9 +207,10 @@ class _Reader:
     def call(self, node: ast.Call, scope: frozenset[str]) -> Any:
         if not isinstance(node.func, ast.Name):
             self.refuse(node.func, "only functions of the library are called in a formula")
-        if any(isinstance(a, ast.Starred) for a in node.args) or any(k.arg != "at" for k in node.keywords):
-            self.refuse(node, "this call is not part of a formula")
         name = node.func.id
+        named = {"at", *(REGISTRY[name].option_defaults if name in REGISTRY else ())}
+        if any(isinstance(a, ast.Starred) for a in node.args) or any(k.arg not in named for k in node.keywords):
+            self.refuse(node, "this call is not part of a formula")
         if name in self.own:
             return self.own[name](node, scope)
         if name not in REGISTRY:
@@ -252,12 +253,13 @@ class _Reader:
     def reduction(self, node: ast.Call, name: str, scope: frozenset[str]) -> Any:
         limits, inside = self.limits(node, scope)
         body = self.expression(node.args[0], inside)
-        if not node.keywords:
-            return Reduction(name, body, *limits)
-        (at,) = (k.value for k in node.keywords)
+        at = next((k.value for k in node.keywords if k.arg == "at"), None)
+        numbers = [self.expression(k.value, scope) for k in node.keywords if k.arg != "at"]
+        if at is None:
+            return Reduction(name, body, *limits, *numbers)
         if not isinstance(at, ast.Tuple) or len(at.elts) != len(limits):
             self.refuse(at, "one position per index", f"for example {name}(x[j], (j, 0, 2), at=(i,))")
-        return Transform(name, body, limits, [self.expression(p, scope) for p in at.elts])
+        return Transform(name, body, limits, [self.expression(p, scope) for p in at.elts], *numbers)
 
     def root(self, node: ast.Call, scope: frozenset[str]) -> Any:
         (under,) = self.arguments(node, 1, "sqrt(x)")

@@ -108,7 +108,7 @@ def reduction_slope(e: Reduction, position: tuple[Index, ...]) -> Expr:
     if not hasattr(op, "slope"):
         raise CannotDerive(f"{e.op}: no rule for the derivative of this reduction")
     at = e.body.xreplace(dict(zip(e.bound, position, strict=True)))
-    return bare(op.slope(_declared(e), e, at, position, e.body, e.bound))
+    return bare(op.slope(_declared(e), e, at, position, e.body, e.bound, **options_of(e)))
 
 
 def transform_slopes(e: Transform, other: tuple[Index, ...]) -> tuple[Expr, Expr]:
@@ -116,8 +116,14 @@ def transform_slopes(e: Transform, other: tuple[Index, ...]) -> tuple[Expr, Expr
     op: Any = REGISTRY[e.op]
     if not hasattr(op, "slopes_of_transform"):
         raise CannotDerive(f"{e.op}: no rule for the derivative of this transform")
-    own, every = op.slopes_of_transform(_declared(e), e, e.positions, other, e.body, e.bound)
+    own, every = op.slopes_of_transform(_declared(e), e, e.positions, other, e.body, e.bound, **options_of(e))
     return bare(own), bare(every)
+
+
+def options_of(e: Reduction | Transform) -> dict[str, Expr]:
+    """The op's options besides the axes, by name."""
+    names = [name for name in REGISTRY[e.op].option_defaults if name not in ("dim", "keepdim")] if e.numbers else []
+    return dict(zip(names, e.numbers, strict=True))
 
 
 def _declared(e: Reduction | Transform) -> Namespace:

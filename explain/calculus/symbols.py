@@ -142,9 +142,10 @@ class Total(Binding):
 
 
 class Reduction(Binding):
-    """A reduction that is a name of its own (``prod``, ``max``, ``logsumexp``): the op's name, body, limits."""
+    """A reduction that is a name of its own (``prod``, ``max``, ``logsumexp``): the op's name, body, limits, and the op's
+    options as numbers."""
 
-    def __new__(cls, op: Any, body: Expr, *limits: Tuple) -> Reduction:
+    def __new__(cls, op: Any, body: Expr, *limits: Any) -> Reduction:
         return Expr.__new__(cls, Str(str(op)), S(body), *limits)
 
     @property
@@ -158,18 +159,23 @@ class Reduction(Binding):
 
     @property
     def limits(self) -> tuple[Tuple, ...]:
-        return self.args[2:]
+        return tuple(a for a in self.args[2:] if isinstance(a, Tuple))
+
+    @property
+    def numbers(self) -> tuple[Expr, ...]:
+        """The op's options."""
+        return tuple(a for a in self.args[2:] if not isinstance(a, Tuple))
 
     def rebound(self, body: Expr, limits: Iterable[Tuple]) -> Expr:
-        return Reduction(self.op, body, *limits)
+        return Reduction(self.op, body, *limits, *self.numbers)
 
 
 class Transform(Binding):
     """One entry of an op that maps entries along axes to as many entries (softmax): the op's name, the body over the
-    bound indices, their limits, and the positions looked at."""
+    bound indices, their limits, the positions looked at, and the op's options as numbers."""
 
-    def __new__(cls, op: Any, body: Expr, limits: Any, positions: Any) -> Transform:
-        return Expr.__new__(cls, Str(str(op)), S(body), Tuple(*limits), Tuple(*positions))
+    def __new__(cls, op: Any, body: Expr, limits: Any, positions: Any, *numbers: Any) -> Transform:
+        return Expr.__new__(cls, Str(str(op)), S(body), Tuple(*limits), Tuple(*positions), *numbers)
 
     @property
     def op(self) -> str:
@@ -190,12 +196,17 @@ class Transform(Binding):
         return tuple(self.args[3])
 
     @property
+    def numbers(self) -> tuple[Expr, ...]:
+        """The op's options."""
+        return self.args[4:]
+
+    @property
     def at(self) -> Expr:
         """The body at the positions."""
         return substitute(self.body, dict(zip(self.bound, self.positions, strict=True)))
 
     def rebound(self, body: Expr, limits: Iterable[Tuple]) -> Expr:
-        return Transform(self.op, body, limits, self.positions)
+        return Transform(self.op, body, limits, self.positions, *self.numbers)
 
     @property
     def free_symbols(self) -> set[Basic]:

@@ -16,6 +16,7 @@ from sympy.core.relational import Relational
 from sympy.core.symbol import Symbol
 from sympy.logic.boolalg import And, Not, Or
 
+from explain.calculus.rules import options_of
 from explain.calculus.symbols import (
     Binding,
     Call,
@@ -161,11 +162,11 @@ class _Writer:
         if isinstance(e, Total):
             return f"Sum({self.at(e.body, SUM)}, {self.limits(e)})"
         if isinstance(e, Reduction):
-            return f"{e.op}({self.at(e.body, SUM)}, {self.limits(e)})"
+            return f"{e.op}({self.at(e.body, SUM)}, {self.limits(e)}{self.numbers(e)})"
         if isinstance(e, Transform):
             positions = "".join(f"{self.at(p, SUM)}, " for p in e.positions)
             positions = positions[:-1] if len(e.positions) == 1 else positions[:-2]
-            return f"{e.op}({self.at(e.body, SUM)}, {self.limits(e)}, at=({positions}))"
+            return f"{e.op}({self.at(e.body, SUM)}, {self.limits(e)}, at=({positions}){self.numbers(e)})"
         if isinstance(e, Call):
             return f"{e.op}({self.listed(e.arguments)})"
         if isinstance(e, Indicator):
@@ -175,6 +176,9 @@ class _Writer:
         if isinstance(e, Digit):
             return f"Digit({self.listed(e.args)})"
         return self.condition(e)
+
+    def numbers(self, e: Reduction | Transform) -> str:
+        return "".join(f", {name}={self.at(n, SUM)}" for name, n in options_of(e).items())
 
     def limits(self, e: Binding) -> str:
         return ", ".join(f"({i.name}, 0, {self.at(plain_sum([n, S.NegativeOne]), SUM)})" for i, n in e.limits)

@@ -90,7 +90,8 @@ def _walk(e: Any, factors: tuple[Expr, ...], binds: tuple[Bind, ...], x: TensorN
         inner = tuple((fresh[i], n) for i, n in e.limits)
         at_self, at_other = rules.transform_slopes(e, tuple(fresh.values()))
         _walk(e.at, (*factors, at_self), binds, x, found)
-        _walk(e.body.xreplace(fresh), (*factors, at_other), (*binds, *inner), x, found)
+        for part in Add.make_args(at_other):  # each a contribution of its own, whose sum stands where it belongs
+            _walk(e.body.xreplace(fresh), (*factors, part), (*binds, *inner), x, found)
     else:
         raise CannotDerive(f"there is no rule for the derivative of {type(e).__name__}")
 
@@ -158,7 +159,7 @@ def freshened(e: Any) -> Any:
         body = freshened(e.body.xreplace(names))
         limits = [Tuple(names[i], n) for i, n in e.limits]
         if isinstance(e, Transform):
-            return Transform(e.op, body, limits, [freshened(p) for p in e.positions])
+            return Transform(e.op, body, limits, [freshened(p) for p in e.positions], *e.numbers)
         return e.rebound(body, limits)
     return rebuild(e, [freshened(a) for a in e.args])
 

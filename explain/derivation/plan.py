@@ -15,7 +15,19 @@ from sympy import Eq, Expr, S
 from explain.calculus import walk
 from explain.calculus.express import final, letters, weight
 from explain.calculus.matrix import checked_matrix_form
-from explain.calculus.symbols import UNIT, Entry, Index, Indicator, TensorName, Transform, late, rebuild, size, walk_preorder
+from explain.calculus.symbols import (
+    UNIT,
+    Entry,
+    Index,
+    Indicator,
+    Reduction,
+    TensorName,
+    Transform,
+    late,
+    rebuild,
+    size,
+    walk_preorder,
+)
 from explain.derivation.custom import decreed_formula
 from explain.derivation.model import Formula
 from explain.derivation.repeat import Renamed, likeness
@@ -38,7 +50,14 @@ from explain.errors import CannotDerive
 from explain.tape.record import Tape
 
 TANGENT = TensorName("tangent(u)")
-NAMES_OF_TRANSFORMS = {"softmax": "P", "prod_others": "R"}
+NAMES_OF_PARTS = {
+    "softmax": "P",
+    "prod_others": "R",
+    "standardised": "N",
+    "deviation": "s",
+    "rms_normalised": "N",
+    "root_mean_square": "s",
+}
 """Letters for parts of formulas that deserve a name of their own."""
 
 
@@ -170,7 +189,7 @@ class _Planner:
         closed = {}
         for leaf in self.wanted:
             form = symbolic.closed.get(leaf)
-            if form is not None and weight(form) <= READABLE:
+            if form is not None and weight(self._with_lets(form)) <= READABLE:
                 closed[leaf] = self._closed(form, symbolic.targets[leaf], symbolic.rows)
         return Plan(
             tuple(groups), self.names, self.deriver.given, rows, steps, closed, symbolic.closed, symbolic.targets,
@@ -318,30 +337,33 @@ class _Planner:
         """Softmax (and the like) of a plain tensor under a name of its own: P, defined in a where-line."""
         if not e.args:
             return e
-        if isinstance(e, Transform) and e.op in NAMES_OF_TRANSFORMS and isinstance(e.body, Entry):
+        if isinstance(e, Transform | Reduction) and e.op in NAMES_OF_PARTS and isinstance(e.body, Entry):
             return self._let(e)
         return rebuild(e, [self._with_lets(a) for a in e.args])
 
-    def _let(self, e: Transform) -> Expr:
+    def _let(self, e: Transform | Reduction) -> Expr:
         body: Any = e.body
-        positions = dict(zip(e.bound, e.positions, strict=True))
+        whole = isinstance(e, Reduction)
+        positions = dict(zip(e.bound, e.positions if isinstance(e, Transform) else e.bound, strict=True))
         if any(not isinstance(i, Index) and i != 0 for i in body.indices) or len(set(body.indices)) != len(body.indices):
             return e
+        held = [i for i in body.indices if not (whole and i in positions)]  # a reduction has no axis where it adds up
         place = tuple(Index(f"q{k}") for k in range(len(body.indices)))
         renamed = {i: q for i, q in zip(body.indices, place, strict=True) if i not in positions}
         at = [q for i, q in zip(body.indices, place, strict=True) if i in positions]
         ordered = sorted(e.limits, key=lambda limit: body.indices.index(limit[0]))
-        key = Transform(e.op, body.xreplace(renamed), ordered, at)
+        inside, numbers = body.xreplace(renamed), e.numbers
+        key = Reduction(e.op, inside, *ordered, *numbers) if whole else Transform(e.op, inside, ordered, at, *numbers)
         if key not in self.lets:
             shape = self._shape_of(body.tensor)
             if shape is None:
                 return e
             sizes = [n for _, n in places("q", shape)]
-            name = self._unused(NAMES_OF_TRANSFORMS[e.op])
-            shown = self._shown(key, place, tidy=False)
-            binds = tuple(zip(place, sizes, strict=True))
+            name = self._unused(NAMES_OF_PARTS[e.op])
+            binds = tuple((q, n) for i, q, n in zip(body.indices, place, sizes, strict=True) if i in held)
+            shown = self._shown(key, just_indices(binds), tidy=False)
             self.lets[key] = PlannedLet(name, e.op, binds, key, shown)
-        return Entry(TensorName(self.lets[key].name), *(positions.get(i, i) for i in body.indices))
+        return Entry(TensorName(self.lets[key].name), *(positions.get(i, i) for i in held))
 
     def _shape_of(self, tensor: TensorName) -> tuple[int, ...] | None:
         for i, name in self.names.items():

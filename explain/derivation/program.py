@@ -12,7 +12,7 @@ from explain.derivation.build import derive
 from explain.derivation.course import course
 from explain.derivation.model import Derivation, Note, Repeat, Run, Tensor
 from explain.derivation.request import Request
-from explain.derivation.walks import request_of
+from explain.derivation.walks import request_of, wanted_of
 from explain.errors import InputError
 from explain.program.mistakes import kind_of, kind_of_warning
 from explain.program.paste import read_program
@@ -65,8 +65,11 @@ def document(ran: Ran, *, backward: int | None = None, wrt: Sequence[str] | None
     """The document of a program that ran."""
     found: list[Derivation] = []
     outcome, error = ran.outcome, _error(ran)
+    groups = _chosen(ran, backward)
+    if wrt is not None:
+        groups = _by(groups, wrt) if groups or of is None else groups
     try:
-        for group in _chosen(ran, backward):
+        for group in groups:
             found.append(_derivation(group, ran, wrt))
             if group.last is not None and backward is None:
                 last = derive(_request(group.last, group.rows[-1].number, ran, wrt))
@@ -105,6 +108,17 @@ def _chosen(ran: Ran, backward: int | None) -> list[Group]:
     return found
 
 
+def _by(groups: list[Group], wrt: Sequence[str]) -> list[Group]:
+    """The calls that differentiate by one of the names. Raises InputError for a name that none differentiates by."""
+    names = [(group, [name for t in wanted_of(group.first) for name in t.names]) for group in groups]
+    known = list(dict.fromkeys(name for _, own in names for name in own))
+    for name in wrt:
+        if name not in known:
+            hint = f"There are: {', '.join(known)}" if known else None
+            raise InputError(f"--wrt {name}: the program differentiates by nothing of this name", hint=hint)
+    return [group for group, own in names if set(own) & set(wrt)]
+
+
 def _derivation(group: Group, ran: Ran, wrt: Sequence[str] | None) -> Derivation:
     found = derive(_request(group.first, group.number, ran, wrt))
     found = replace(found, notes=(*found.notes, *course(group)))
@@ -119,8 +133,7 @@ def _request(walk: Walk, number: int, ran: Ran, wrt: Sequence[str] | None) -> Re
     if wrt is None:
         return request
     values = request.tape.values
-    kept = tuple([i for i in request.wanted if set(values[i].names) & set(wrt)])
-    return replace(request, wanted=kept or request.wanted)
+    return replace(request, wanted=tuple([i for i in request.wanted if set(values[i].names) & set(wrt)]))
 
 
 def _asked(ran: Ran, of: str, wrt: Sequence[str] | None) -> Derivation:
@@ -129,7 +142,12 @@ def _asked(ran: Ran, of: str, wrt: Sequence[str] | None) -> Derivation:
 
     if of not in ran.tensors:
         raise InputError(f"--of {of}: the program left no tensor of this name", hint=f"There are: {', '.join(ran.tensors)}")
-    leaves = None if wrt is None else [ran.tensors[key] for key in wrt if key in ran.tensors]
+    for name in wrt or ():
+        if name not in ran.tensors:
+            raise InputError(
+                f"--wrt {name}: the program left no tensor of this name", hint=f"There are: {', '.join(ran.tensors)}"
+            )
+    leaves = None if wrt is None else [ran.tensors[key] for key in wrt]
     return derivation_of(ran.tensors[of], leaves)
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from sympy import Add, Expr, Mul, S, Tuple
 
 from explain.calculus import walk
-from explain.calculus.express import expand_entries, in_terms_of, weight
+from explain.calculus.express import cancelled, expand_entries, in_terms_of, weight
 from explain.calculus.hoist import settled
 from explain.calculus.namespace import Namespace, Operand, bare, number_operand, plain_exponents, tensor_operand
 from explain.calculus.symbols import Entry, Index, Single, TensorName, Total, Transform, numeric_size, size, substitute
@@ -320,7 +320,7 @@ class Deriver:
             arriving = places("t", [numeric_size(n) for _, n in step.out])
             at_out = renaming(just_indices(arriving), just_indices(step.out))
             found = walk.vjp(formula, step.out, substitute(upstream, at_out), variable, link.target, rows)
-        found = in_terms_of(found, step.formula, just_indices(step.out), TensorName(step.name))
+        found = cancelled(in_terms_of(found, step.formula, just_indices(step.out), TensorName(step.name)))
         return found if weight(found) <= CARRIED else None
 
     @staticmethod

@@ -18,8 +18,7 @@ def request_of(walk: Walk, recorder: Recorder, number: int | None = None) -> Req
     """The request for one recorded walk. ``number``: which of the program's walks it is."""
     if len(walk.roots) > 1:
         walk = _joined(walk, recorder)
-    wanted = list(walk.wanted) if walk.wanted is not None else [*walk.gradients, *walk.retained]
-    wanted = list(dict.fromkeys(wanted))
+    wanted = wanted_of(walk)
     jacobian = walk.kind in JACOBIANS
     frozen = freeze([walk.roots[0][0], *wanted], [] if jacobian else [walk], _cut(walk, wanted))
     ids = frozen.ids
@@ -42,6 +41,13 @@ def request_of(walk: Walk, recorder: Recorder, number: int | None = None) -> Req
         tangents=None if walk.tangents is None else dict(zip((ids[t] for t in wanted), walk.tangents, strict=True)),
         product=walk.product,
     )
+
+
+def wanted_of(walk: Walk) -> list[Trace]:
+    """What a walk differentiated by, each once: as the program gave it, or in the order in which it was made."""
+    if walk.wanted is not None:
+        return list(dict.fromkeys(walk.wanted))
+    return sorted({*walk.gradients, *walk.retained}, key=lambda t: t.order)
 
 
 def _mode(output: Trace, seed: Any) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 
 from explain.ops.base import ARGUMENT_ALIASES, REQUIRED, TENSOR_ALIASES, NoMatch, Op, Options
 
-LEADING = {"forward": 0, "given": 1, "formula": 2, "vjp": 4}
+LEADING = {"forward": 0, "compose": 1, "given": 1, "formula": 2, "vjp": 4}
 """The methods that take the tensors, and how many arguments stand before them."""
 
 
@@ -29,7 +29,7 @@ class WithOptional(Op):
         self.option_defaults["missing"] = ()
         self.order = self.order or (*self.tensor_names, *(name for name in self.option_defaults if name != "missing"))
         for name, leading in LEADING.items():
-            if name != "given" or type(self).given is not Op.given:
+            if hasattr(self, name) and (name != "given" or type(self).given is not Op.given):
                 setattr(self, name, self._filled(getattr(self, name), leading))
         self.special = {kind: self._filled(mask, 0) for kind, mask in self.special.items()}
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from explain.ops.base import NoMatch, Op
+from explain.ops.optional import WithOptional
 
 NAMESPACES = ("", "F", "linalg", "special")
 """In the order in which a bare name, as expressions write it, is looked for."""
@@ -104,9 +105,15 @@ class Composite(Op):
         super().__init__()
 
 
+class CompositeWithOptional(Composite, WithOptional):
+    """A function made of ops some of whose tensors may be missing, or stand among its options."""
+
+
 def composite(name: str, compose: Callable[..., Any], **fields: Any) -> Op:
     """Declare a function that is made of ops: ``compose(xp, x, …, *, options)``, written against the same ``xp`` as a vjp.
 
-    ``fields``: ``functions``, ``methods``, ``samples`` and what else an Op declares about its names and arguments.
+    ``fields``: ``functions``, ``methods``, ``samples`` and what else an Op declares about its names and arguments. With
+    ``order``, torch's order of the arguments, tensors may have the default None.
     """
-    return register(Composite(name, compose, fields))
+    form = CompositeWithOptional if "order" in fields else Composite
+    return register(form(name, compose, fields))

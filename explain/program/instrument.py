@@ -25,6 +25,10 @@ class Construct:
     code: str
     binds: bool
 
+    def holds(self, line: int) -> bool:
+        """Whether a line stands in it."""
+        return self.line <= line <= self.end
+
 
 def instrumented(tree: ast.Module, code: str, echo: bool = True) -> tuple[ast.Module, tuple[Construct, ...]]:
     """The tree with calls of the witness's ``bound``, ``echo``, ``loop`` and ``branch``, and the loops and branches that

@@ -12,6 +12,7 @@ from enum import Enum
 
 from explain.ops import FUNCTIONS, METHODS, Op
 from explain.ops.base import ARGUMENT_ALIASES, TENSOR_ALIASES
+from explain.ops.optional import WithOptional
 
 FLOWING = (ast.Add, ast.Sub, ast.Mult)  # i + 1 as an index makes i an index
 
@@ -88,6 +89,9 @@ def role_of(call: ast.Call, key: int | str) -> Role:
 def _role(name: str, op: Op, key: int | str) -> Role:
     if op.variadic:
         return _TENSOR if isinstance(key, int) else Role(Use.OPTION, f"an option of {name}")
+    order = op.order if isinstance(op, WithOptional) else ()  # tensors may stand among options
+    if isinstance(key, int) and key < len(order):
+        key = order[key]
     if isinstance(key, str):
         key = ARGUMENT_ALIASES.get(key, key)
         if key in op.tensor_names:

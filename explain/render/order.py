@@ -16,6 +16,8 @@ from sympy import Eq, Expr, Ge, Gt, Le, Lt, Mul, Ne, Pow, Rational, S, Symbol
 from sympy.core.relational import Relational
 from sympy.logic.boolalg import Not
 
+from explain.calculus.namespace import Namespace, Written, bare
+from explain.calculus.rules import options_of
 from explain.calculus.symbols import (
     Binding,
     Digit,
@@ -29,6 +31,7 @@ from explain.calculus.symbols import (
     late,
     walk_preorder,
 )
+from explain.ops.registry import REGISTRY
 
 NUMBER, SCALAR, ENTRY, FUNCTION, GROUP, BRACKET, TOTAL, UPSTREAM, UPSTREAM_TOTAL = range(9)
 BIG_REDUCTIONS = {"prod": "prod", "max": "max", "min": "min", "amax": "max", "amin": "min", "logsumexp": "logsumexp"}
@@ -358,6 +361,18 @@ def opposite(c: Any) -> Any:
 
 
 # transforms
+
+
+def written_out(e: Transform | Reduction) -> Expr | None:
+    """The formula that its op stands for, where the op wants to be shown so."""
+    write = getattr(REGISTRY[e.op], "written", None) if e.op in REGISTRY else None
+    if write is None:
+        return None
+    s = Namespace(as_written=True)
+    s.declare(e.bound, [n for _, n in e.limits])
+    at = at_position(e) if isinstance(e, Transform) else None
+    found: Expr = bare(write(s, Written(at), Written(e.body), e.bound, **options_of(e)))
+    return found
 
 
 def at_position(e: Transform) -> Expr:

@@ -171,7 +171,8 @@ class Printer:
         if isinstance(e, Reduction):
             if e.op in order.BIG_REDUCTIONS:
                 return self.big(order.BIG_REDUCTIONS[e.op], e)
-            return self.over(e.op, self.letters(e.bound), self.text(e.body)), ATOM
+            written = order.written_out(e)
+            return self.piece(written) if written else (self.over(e.op, self.letters(e.bound), self.text(e.body)), ATOM)
         if isinstance(e, Transform):
             return self.transform(e)
         if isinstance(e, Call):
@@ -207,6 +208,9 @@ class Printer:
             return self.softmax(Call("exp", order.at_position(e)), Total(Call("exp", e.body), *e.limits))
         if e.op == "prod_others":
             return self.others(e.positions, self.letters(e.bound), self.inside(e.body, BIG)), BIG
+        written = order.written_out(e)
+        if written:
+            return self.piece(written)
         whole = self.over(e.op, self.letters(e.bound), self.text(e.body))
         where = self.equalities(e.bound, e.positions)
         return f"{self.bracket(whole)}{self.lowered(where)}", ATOM

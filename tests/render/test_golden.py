@@ -18,7 +18,10 @@ SUFFIXES = {"md": ".md", "text": ".txt"}
 
 
 def command(case: dict[str, Any], format: str) -> list[str]:
-    found = ["expr", case["expression"], "--format", format]
+    lang = ["--lang", case.get("lang", "en")]
+    if "program" in case:
+        return ["run", str(GOLDEN / "programs" / case["program"]), "--format", format, *lang]
+    found = ["expr", case["expression"], "--format", format, *lang]
     for option in ("at", "shape", "wrt"):
         for value in case.get(option, ()):
             found += [f"--{option}", value]
@@ -26,7 +29,7 @@ def command(case: dict[str, Any], format: str) -> list[str]:
 
 
 def page(case: dict[str, Any], format: str, capsys: pytest.CaptureFixture[str]) -> str:
-    assert main(command(case, format)) == 0
+    assert main(command(case, format)) == case.get("exit", 0)
     return capsys.readouterr().out
 
 

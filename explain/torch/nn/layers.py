@@ -595,6 +595,11 @@ class _InstanceNorm(_BatchNorm):
         """Each channel of each sample has mean 0 and deviation 1."""
         if input.ndim not in self.ranks:
             raise ValueError(f"expected {self.kind} input (got {input.ndim}D input)")
+        if input.ndim == self.ranks[0]:
+            return self._normalised(input.unsqueeze(0)).squeeze(0)
+        return self._normalised(input)
+
+    def _normalised(self, input: Any) -> Any:
         return functional("instance_norm")(
             input,
             self.running_mean,
