@@ -203,6 +203,13 @@ class Namespace:
             found = found * f
         return found
 
+    def added(self, terms: Sequence[Any]) -> Any:
+        """The sum of the terms."""
+        found = terms[0] if terms else S.Zero
+        for t in terms[1:]:
+            found = found + t
+        return found
+
     def reduction(self, op: str, body: Any, *bound: Index, **options: Any) -> Any:
         """A reduction that keeps its own name; options follow as numbers."""
         numbers = [symbols.number(v) for v in options.values()]
@@ -226,6 +233,11 @@ class Namespace:
     def equal(self, a: Any, b: Any) -> Any:
         """The condition a = b."""
         return symbols.relation(Eq, bare(a), bare(b))
+
+    def within(self, i: Any, start: int, end: int, size: int) -> list[Any]:
+        """Brackets that say that a position along an axis of this size lies in start ≤ i < end: those that are needed."""
+        below = [self.indicator(i >= start)] if start > 0 else []
+        return [*below, self.indicator(i < end)] if end < size else below
 
     def unequal(self, a: Any, b: Any) -> Any:
         """The condition a ≠ b."""

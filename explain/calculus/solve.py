@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from sympy import Eq, Expr, Ge, Integer, Le, S, Symbol
+from sympy import Eq, Expr, Ge, Gt, Integer, Le, Lt, S, Symbol
 
-from explain.calculus.symbols import Digit, Index, Indicator, Size, numeric_size, relation, substitute
+from explain.calculus.symbols import Digit, Index, Indicator, Size, Where, numeric_size, relation, substitute
 
 Bind = tuple[Index, Any]
 Equation = tuple[Expr, Expr]
@@ -32,7 +32,7 @@ def solve(
     while system.step():
         pass
     brackets = [Indicator(relation(Eq, S(e), S(t))) for e, t in system.equations]
-    return [*system.factors, *brackets], list(system.binds.items())
+    return [*(system.decided(f) for f in system.factors), *brackets], list(system.binds.items())
 
 
 class _System:
@@ -46,6 +46,19 @@ class _System:
         """Apply the first rule that fits; False when none does."""
         self.equations = [(e, t) for e, t in self.equations if e != t]
         return self._plain() or self._digits_of_one_index() or self._chain() or self._affine()
+
+    def decided(self, f: Expr) -> Expr:
+        """The factor with every inequality settled that the ranges of its indices decide."""
+        if not f.has(Indicator, Where):
+            return f
+        return substitute(f, {c: S(truth) for c in f.atoms(Ge, Gt, Le, Lt) if (truth := self._truth(c)) is not None})
+
+    def _truth(self, inequality: Any) -> bool | None:
+        low, high = self._range(inequality.gts - inequality.lts)
+        if low is None or high is None:
+            return None
+        least = 1 if isinstance(inequality, Gt | Lt) else 0
+        return True if low >= least else False if high < least else None
 
     # rules, in the order they are tried
 
@@ -179,7 +192,7 @@ class _System:
                 continue
             (i,) = names
             c = term.coeff(i)
-            if not _is_constant(c):
+            if term != c * i or not _is_constant(c) or not (digits or i in self.binds or i in self.others):
                 return None, None
             reach = numeric_size(c) * ((numeric_size(i.args[2]) if isinstance(i, Digit) else self._top(i)) - 1)
             low, high = low + min(0, reach), high + max(0, reach)

@@ -1,0 +1,35 @@
+"""Index equations: which brackets are left when the ranges of indices are known."""
+
+from __future__ import annotations
+
+import pytest
+from sympy import Integer, S
+
+from explain.calculus.solve import solve
+from explain.calculus.symbols import Entry, Index, Indicator, TensorName, size
+
+K, T = Index("k"), Index("t")
+X, Y = TensorName("x"), TensorName("y")
+
+
+@pytest.mark.parametrize(
+    ("bracket", "left"),
+    [
+        (K < 3, S.One),  # k is t, which stays below 2
+        (K >= 2, S.Zero),
+        (K >= 1, Indicator(T >= 1)),
+        (K < 1, Indicator(T < 1)),
+        (Entry(X, K) >= 0, Indicator(Entry(X, T) >= 0)),  # of entries nothing is known
+        (Entry(X, K) > Entry(Y, K), Indicator(Entry(X, T) > Entry(Y, T))),
+    ],
+)
+def test_a_bracket_is_settled_by_the_range_of_its_index(bracket: object, left: object) -> None:
+    factors, binds = solve((Indicator(bracket),), ((K, size(5)),), (K,), ((T, size(2)),))
+    assert factors == [left] and not binds
+
+
+def test_a_shift_out_of_a_part_needs_no_bracket() -> None:
+    """The second of two tensors of 2 and 3 entries one after the other: Σ_k g[k] [k ≥ 2], k − 2 = t is g[t + 2]."""
+    factors = (Entry(X, K), Indicator(K >= 2))
+    found, binds = solve(factors, ((K, size(5)),), (K - Integer(2),), ((T, size(3)),))
+    assert found == [Entry(X, T + 2), S.One] and not binds
