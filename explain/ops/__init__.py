@@ -22,6 +22,7 @@ from explain.ops import (
     shape,
     softmax,
     special,
+    splitting,
     standardised,
     trigonometry,
 )
@@ -51,6 +52,7 @@ del (
     shape,
     softmax,
     special,
+    splitting,
     standardised,
     trigonometry,
 )
