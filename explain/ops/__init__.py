@@ -3,6 +3,7 @@
 from explain.ops import (
     bounds,
     choice,
+    convolution,
     cross_entropy,
     division,
     dropout,
@@ -33,6 +34,7 @@ __all__ = ["ATTRIBUTES", "FUNCTIONS", "METHODS", "REGISTRY", "Op", "Sample"]
 del (
     bounds,
     choice,
+    convolution,
     cross_entropy,
     division,
     dropout,

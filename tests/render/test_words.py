@@ -21,6 +21,7 @@ from babel.messages.pofile import read_po
 
 from explain.derivation.expression import run_expression
 from explain.derivation.model import Run
+from explain.derivation.program import run_program
 from explain.program.values import parse_given, parse_shape, parse_value
 from explain.render.words import LANGUAGES, catalogue
 
@@ -73,6 +74,9 @@ def page(name: str, format: str, language: str) -> str:
 @cache
 def run_of(name: str) -> Run:
     case = CASES[name]
+    if "program" in case:
+        file = Path(__file__).parent / "golden" / "programs" / case["program"]
+        return run_program(file.read_text("utf-8"), name=file.name)
     given = dict(parse_given(text) for text in case.get("at", ()))
     shapes = dict(parse_shape(text) for text in case.get("shape", ()))
     v = parse_value(case["v"]) if "v" in case else None
@@ -169,7 +173,9 @@ def split(markdown: str) -> tuple[str, list[str]]:
 
 def names(name: str) -> set[str]:
     """The author's names: of tensors, functions, and the output."""
-    return set(WORD.findall(run_of(name).source)) | {"out"}
+    run = run_of(name)
+    said = run.source if run.error is None else f"{run.source} {run.error['type']} {run.error['message']}"
+    return set(WORD.findall(said)) | {"out"}
 
 
 @pytest.mark.parametrize("name", CASES)
