@@ -26,6 +26,7 @@ from explain.ops import (
     shape,
     softmax,
     special,
+    splitting,
     standardised,
     trigonometry,
 )
@@ -59,6 +60,7 @@ del (
     shape,
     softmax,
     special,
+    splitting,
     standardised,
     trigonometry,
 )
