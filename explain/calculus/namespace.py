@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import sympy
-from sympy import Add, And, Eq, Expr, Mul, Ne, Not, Pow, S, Tuple
+from sympy import Add, And, Eq, Expr, Integer, Mul, Ne, Not, Pow, S, Tuple
 from sympy.core.relational import Relational
 
 from explain.calculus import symbols
@@ -282,6 +282,26 @@ class Namespace:
     def position(self, entry: Any) -> Any:
         """An entry of an index array (of positions, none negative) as an index."""
         return bare(entry)
+
+    # channels in groups
+
+    def per_group(self, size: Any, groups: int) -> Any:
+        """How many of ``size`` channels a group has."""
+        return symbols.size(numeric_size(size) // groups)
+
+    def all_groups(self, size: Any, groups: int) -> Any:
+        """How many channels groups of ``size`` have together."""
+        return symbols.size(numeric_size(size) * groups)
+
+    def in_group(self, i: Any, size: Any, c: Any, per_group: Any, groups: int) -> Any:
+        """Channel ``c`` of the group that ``i``, one of ``size`` in ``groups`` groups, belongs to: counted over all."""
+        if groups == 1:
+            return c
+        return per_group * Digit(i, self.per_group(size, groups), Integer(groups)) + c
+
+    def in_its_group(self, i: Any, per_group: Any, groups: int) -> Any:
+        """The number that ``i`` has in its own group."""
+        return i if groups == 1 else Digit(i, S.One, per_group)
 
     def is_given(self, key: str) -> bool:
         """Whether forward gave this index array."""

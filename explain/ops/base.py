@@ -71,7 +71,7 @@ class Op:
     """One differentiable (or deliberately not differentiable) operation. See the module's docstring for the methods."""
 
     name: str = ""
-    functions: tuple[str, ...] = ()  # names under torch., nn.functional and in expressions
+    functions: tuple[str, ...] = ()  # names under torch., nn.functional and in expressions; "relu_" works in place
     methods: tuple[str, ...] = ()  # names on a tensor
     attributes: tuple[str, ...] = ()  # names on a tensor that are read, not called
     operator: str = ""  # the Python operator, where there is one
@@ -90,6 +90,7 @@ class Op:
     numbers: tuple[int, ...] | None = None  # inputs that torch takes Python numbers for; None: all, if there are several
     repeatable: bool = True  # forward can run again on other arrays
     in_place: bool | None = None  # whether each method has an in-place twin; None: where it broadcasts and has a derivative
+    inplace_option: bool = False  # under nn.functional it takes torch's option ``inplace`` behind its other arguments
     views: bool = False  # the output (or each of several) may lie in the first input's memory
     reads_values: tuple[int, ...] = ()  # inputs that must stay integers or masks (indices, class targets)
     constants: tuple[str, ...] = ()  # names of inputs that torch takes no derivative by, and refuses if they require one

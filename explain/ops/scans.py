@@ -204,8 +204,8 @@ class RunningExtremum(Picked):
         at = np.maximum.accumulate(np.where(reached, steps, 0), axis=axis)
         return best.astype(x.dtype), at
 
-    def formula(self, s: Any, out: Any, x: Any, *, dim: int) -> Any:
-        axis = one_axis(x, dim)
+    def formula(self, s: Any, out: Any, x: Any, **options: Any) -> Any:
+        axis = one_axis(x, options["dim"])
         if axis is None:
             return x[()], None
         return x[(*out[:axis], s.given(self.letter)[out], *out[axis + 1 :])], None

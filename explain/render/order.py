@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from sympy import Eq, Expr, Ge, Gt, Le, Lt, Mul, Ne, Pow, Rational, S, Symbol
@@ -276,6 +277,7 @@ def shifted(e: Any, base: int) -> Any:
     return e.func(*(shifted(a, base) for a in e.args)) if e.is_Add or e.is_Mul else e
 
 
+@lru_cache(maxsize=4096)
 def affine(e: Any) -> Affine:
     """An index expression taken apart, positive terms first."""
     e = S(e)
@@ -352,6 +354,7 @@ SWAPPED = {Eq: Eq, Ne: Ne, Gt: Lt, Lt: Gt, Ge: Le, Le: Ge}
 NEGATED = {Eq: Ne, Ne: Eq, Gt: Le, Le: Gt, Ge: Lt, Lt: Ge}
 
 
+@lru_cache(maxsize=4096)
 def related(c: Relational, base: int) -> tuple[Affine, Any, Affine]:
     """A condition on positions, tidied: (left, kind of relation, right), constants where they are positive."""
     kind = c.func

@@ -20,7 +20,7 @@ from explain.render.printer import ATOM, BIG, POWER, PRODUCT, SUM, Piece, Printe
 LOWER = dict(zip("0123456789aehijklmnoprstuvx+-", "₀₁₂₃₄₅₆₇₈₉ₐₑₕᵢⱼₖₗₘₙₒₚᵣₛₜᵤᵥₓ₊₋", strict=True))
 RAISED = dict(zip("0123456789+-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻", strict=True))
 ACCENTS = {"bar": "\u0304", "dot": "\u0307"}
-FUNCTIONS = {"sigmoid": "σ", "maximum": "max", "minimum": "min"}
+FUNCTIONS = {"sigmoid": "σ", "maximum": "max", "minimum": "min", "ndtr": "Φ"}
 BIG_SIGNS = {"sum": "Σ", "prod": "Π", "max": "max", "min": "min", "logsumexp": "log Σ"}
 
 
