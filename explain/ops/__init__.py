@@ -1,6 +1,7 @@
 """The op library: one family per file, each op one block. Importing the package fills the registry."""
 
 from explain.ops import (
+    avg_pool,
     bounds,
     choice,
     convolution,
@@ -32,6 +33,7 @@ from explain.ops.registry import ATTRIBUTES, FUNCTIONS, METHODS, REGISTRY
 
 __all__ = ["ATTRIBUTES", "FUNCTIONS", "METHODS", "REGISTRY", "Op", "Sample"]
 del (
+    avg_pool,
     bounds,
     choice,
     convolution,
