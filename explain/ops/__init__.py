@@ -2,10 +2,12 @@
 
 from explain.ops import (
     activations,
+    binary,
     bounds,
     choice,
     convolution,
     cross_entropy,
+    divergence,
     division,
     dropout,
     elementwise,
@@ -35,10 +37,12 @@ from explain.ops.registry import ATTRIBUTES, FUNCTIONS, METHODS, REGISTRY
 __all__ = ["ATTRIBUTES", "FUNCTIONS", "METHODS", "REGISTRY", "Op", "Sample"]
 del (
     activations,
+    binary,
     bounds,
     choice,
     convolution,
     cross_entropy,
+    divergence,
     division,
     dropout,
     elementwise,
