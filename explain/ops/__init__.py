@@ -25,11 +25,14 @@ from explain.ops import (
     reductions,
     regression,
     rounding,
+    scans,
     shape,
     softmax,
     special,
+    splitting,
     standardised,
     trigonometry,
+    variance,
 )
 from explain.ops.base import Op, Sample
 from explain.ops.registry import ATTRIBUTES, FUNCTIONS, METHODS, REGISTRY
@@ -60,9 +63,12 @@ del (
     reductions,
     regression,
     rounding,
+    scans,
     shape,
     softmax,
     special,
+    splitting,
     standardised,
     trigonometry,
+    variance,
 )

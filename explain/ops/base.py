@@ -297,6 +297,12 @@ def numpy_dtype(t: Any) -> np.dtype:
     return getattr(t.dtype, "numpy", t.dtype)
 
 
+def cast(xp: Any, x: Any, dtype: Any) -> Any:
+    """x in torch's or numpy's ``dtype``; itself if that is None or its own."""
+    wanted = None if dtype is None else getattr(dtype, "numpy", np.dtype(dtype) if isinstance(dtype, str) else dtype)
+    return x if wanted is None or numpy_dtype(x) == wanted else xp.to(x, dtype=wanted)
+
+
 def plain_array(t: Any) -> Array:
     """The values of an array or a tensor (an index, a mask, a class target) as an array."""
     return np.asarray(t if isinstance(t, np.ndarray | np.generic) else t.array)
