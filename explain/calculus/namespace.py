@@ -262,6 +262,10 @@ class Namespace:
         """a where the condition holds, else b."""
         return self._out(Where(condition, bare(a), bare(b)))
 
+    def is_choice(self, e: Any) -> bool:
+        """Whether an expression is one of two by a condition."""
+        return isinstance(bare(e), Where)
+
     # patterns of axes
 
     def reduced(self, x: Operand, out: Indices, over: Sequence[int], keepdim: bool) -> tuple[Indices, list[Index]]:

@@ -116,7 +116,7 @@ def _node(op: Op, ins: tuple[Any, ...], arrays: list[Any], options: dict[str, An
     else:
         node.outputs = len(y)
         node.shape, node.dtype = tuple([part.shape for part in y]), tuple([part.dtype for part in y])
-        shape, dtype = node.shape[0], node.dtype[0]
+        shape, dtype = (node.shape[0], node.dtype[0]) if y else ((), None)  # an axis of size 0 has no parts
     exact = all(p is None or t.array.dtype == dtype for p, t in zip(parents, ins, strict=True))
     if exact and len(ins) > 1:
         exact = not any(isinstance(t, Tensor) and t.array is not a for t, a in zip(ins, arrays, strict=True)) and (
