@@ -13,6 +13,8 @@ from explain.ops.reductions import spread
 from explain.ops.registry import REGISTRY, block, composite, register
 
 ADD: Any = np.add
+MAXIMUM: Any = np.maximum
+MINIMUM: Any = np.minimum
 WITH_NAN = np.array([[1.0, np.nan, 3.0], [-2.0, 0.5, np.nan]])
 
 
@@ -76,8 +78,7 @@ class AMinMax(Op):
             raise RuntimeError("aminmax(): cannot compute aminmax over an empty dimension as the operation has no identity.")
         if any(x.shape[k] == 0 for k in over):
             raise IndexError(f"aminmax: Expected reduction dim {dim} to have non-zero size.")
-        smallest, largest = np.minimum, np.maximum
-        return smallest.reduce(x, axis=over, keepdims=keepdim), largest.reduce(x, axis=over, keepdims=keepdim)
+        return MINIMUM.reduce(x, axis=over, keepdims=keepdim), MAXIMUM.reduce(x, axis=over, keepdims=keepdim)
 
     def vjp(self, xp: Any, needs: Any, g: Any, y: Any, x: Any, *, dim: Any = None, keepdim: bool = False) -> Any:
         total: Any = None

@@ -170,7 +170,7 @@ class Einsum(Op):
                 "einsum(): must specify the equation string and at least one operand, or at least one operand and its "
                 "subscripts list"
             )
-        equation, *tensors = args
+        equation, tensors = args[0], args[1:]
         if not isinstance(equation, str):
             equation, tensors = _from_lists(args)
         if len(tensors) == 1 and isinstance(tensors[0], list | tuple):
@@ -231,7 +231,7 @@ class Einsum(Op):
     def formula(self, s: Any, out: Any, *ins: Any, equation: str) -> Any:
         names = read(equation, tuple([x.ndim for x in ins]))
         sizes = sizes_of(names, tuple([x.numbers for x in ins]))
-        symbolic = {}
+        symbolic: dict[str, Any] = {}
         for x, own in zip(ins, names.operands, strict=True):
             symbolic |= {name: n for name, n, m in zip(own, x.shape, x.numbers, strict=True) if m == sizes[name]}
         bound = {name: s.index(symbolic[name]) for name in names.summed}
