@@ -174,7 +174,7 @@ class Einsum(Op):
         if not isinstance(equation, str):
             equation, tensors = _from_lists(args)
         if len(tensors) == 1 and isinstance(tensors[0], list | tuple):
-            tensors = tensors[0]
+            tensors = tuple(tensors[0])
         return super().bind(*tensors, **given, equation=equation)
 
     def grad_fn(self, shapes: tuple[Shape | None, ...], options: Options) -> str:
