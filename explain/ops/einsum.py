@@ -220,7 +220,7 @@ class Einsum(Op):
                 target.append(twin)
             else:
                 target.append(name if n == sizes[name] else f"{name}one")
-        there = {name for _, own in factors for name in own}
+        there = {name for t, own in factors for name, n in zip(own, t.shape, strict=True) if n == sizes.get(name, n)}
         for name in target:
             if name not in there:  # every entry along it adds the same; of an axis of length 1 there is one
                 factors.append((np.ones(sizes.get(name, 1), dtype), (name,)))
