@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from explain.ops.base import Op, Sample, Shape, axes, broadcast_error, numpy_dtype, word
-from explain.ops.linalg import Dot
+from explain.ops.linalg import Dot, refuse_not_square
 from explain.ops.registry import block, composite, register
 
 
@@ -21,7 +21,7 @@ class AddProduct(Op):
     uses = ("", "b", "a")
     in_place = True
 
-    def __init__(self, name: str, equation: str, shapes: tuple[Shape, Shape], y: Shape, words: tuple[str, str]) -> None:
+    def __init__(self, name: str, equation: str, shapes: tuple[Shape, Shape], y: Shape, words: tuple[str, ...]) -> None:
         self.name = name
         self.functions = self.methods = (name,)
         self.backward_name = f"{name.capitalize()}Backward0"
@@ -279,7 +279,7 @@ def _in_order(xp: Any, tensors: tuple[Any, ...], sizes: list[int]) -> Any:
 
 def _matrix_power(xp: Any, a: Any, *, n: int) -> Any:
     """Aⁿ by squaring; of the inverse for a negative n."""
-    refuse_not_square("linalg.matrix_power", a.shape)
+    refuse_not_square("linalg.matrix_power", a)
     if n == 0:
         eye = np.broadcast_to(np.eye(a.shape[-1], dtype=numpy_dtype(a)), tuple(a.shape))
         return xp.where(np.ones(tuple(a.shape), bool), eye, a)  # nothing flows back, but it is of the graph
@@ -293,14 +293,6 @@ def _matrix_power(xp: Any, a: Any, *, n: int) -> Any:
         if not n:
             return found
         a = xp.matmul(a, a)
-
-
-def refuse_not_square(name: str, shape: Shape) -> None:
-    """Raise torch's errors for what is no batch of square matrices."""
-    if len(shape) < 2:
-        raise RuntimeError(f"{name}: The input tensor A must have at least 2 dimensions.")
-    if shape[-1] != shape[-2]:
-        raise RuntimeError(f"{name}: A must be batches of square matrices, but they are {shape[-2]} by {shape[-1]} matrices")
 
 
 def _chain_matmul(xp: Any, *tensors: Any) -> Any:
