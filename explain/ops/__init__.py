@@ -1,10 +1,12 @@
 """The op library: one family per file, each op one block. Importing the package fills the registry."""
 
 from explain.ops import (
+    arrangement,
     bounds,
     choice,
     convolution,
     cross_entropy,
+    diagonals,
     division,
     dropout,
     elementwise,
@@ -32,10 +34,12 @@ from explain.ops.registry import ATTRIBUTES, FUNCTIONS, METHODS, REGISTRY
 
 __all__ = ["ATTRIBUTES", "FUNCTIONS", "METHODS", "REGISTRY", "Op", "Sample"]
 del (
+    arrangement,
     bounds,
     choice,
     convolution,
     cross_entropy,
+    diagonals,
     division,
     dropout,
     elementwise,
