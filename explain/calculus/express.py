@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sympy import Dummy, Expr, Mul, S, Tuple, cancel, factor_terms
+from sympy import Dummy, Expr, Mul, Rational, S, Symbol, Tuple, cancel, factor_terms
 from sympy.core.basic import Basic
 
 from explain.calculus.hoist import hoisted
@@ -25,6 +25,8 @@ from explain.calculus.symbols import (
 from explain.calculus.walk import canonical
 
 POOL = tuple("ijklmprstuvhqwxyz")
+READABLE = 1000
+"""The largest denominator of a fraction that may come out as a common factor; 0.044715 stays where it stands."""
 
 
 def in_terms_of(e: Expr, formula: Expr, out: Sequence[Index], name: TensorName) -> Expr:
@@ -147,12 +149,22 @@ def final(
     """
     everything, free = free, [i for i in free if isinstance(i, Index)]
     names = _enough(pool, len(free))
+    known = dict(sizes or {})
     if tidy and e.has(UNIT):
-        e = rehoisted(factor_terms(e))
+        decimals = _decimals(e)
+        e = rehoisted(factor_terms(e.xreplace(decimals)))
+        known |= {name: n for n, name in decimals.items() if n.is_positive}
     mapping = {i: Index(name) for i, name in zip(free, names, strict=False)}
     e = substitute(e, mapping, not tidy)
     e = _letter_bound(e, frozenset(mapping.values()), tuple(pool), not tidy)
-    return late(e, dict(sizes or {})), tuple(mapping[i].name if i in mapping else str(i) for i in everything)
+    return late(e, known), tuple(mapping[i].name if i in mapping else str(i) for i in everything)
+
+
+def _decimals(e: Expr) -> dict[Any, Any]:
+    """A name for every number of many digits in the formula, so that it is not torn apart for a common factor."""
+    found = sorted({abs(n) for n in e.atoms(Rational) if n.q > READABLE})
+    names = {n: Symbol(f"~{k}", positive=True) for k, n in enumerate(found)}
+    return names | {-n: -name for n, name in names.items()}
 
 
 def rehoisted(e: Any) -> Any:

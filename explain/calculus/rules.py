@@ -13,7 +13,7 @@ import sympy
 from sympy import Expr, Float, Symbol
 
 from explain.calculus.namespace import Namespace, bare
-from explain.calculus.symbols import Call, Index, Reduction, Transform, number
+from explain.calculus.symbols import UNIT, Call, Index, Reduction, Transform, number
 from explain.errors import CannotDerive
 from explain.ops.base import Op
 from explain.ops.entrywise import Elementwise
@@ -30,7 +30,7 @@ def slope(call: Call, k: int) -> Expr:
     state = op.slopes[k] if k < len(op.slopes) else None
     if state is None:
         raise CannotDerive(f"{op.name}: no slope by argument {k + 1}")
-    entries, options = op.sorted_arguments(call.arguments)
+    entries, options = _sorted(op, call.arguments)
     return bare(state(Namespace(), call, *entries, **options))
 
 
@@ -41,6 +41,13 @@ def _elementwise(name: str) -> Elementwise:
     return op
 
 
+def _sorted(op: Elementwise, arguments: tuple[Expr, ...]) -> tuple[tuple[Expr, ...], dict[str, Any]]:
+    """The arguments as (entries, options), where options that are not written have their defaults."""
+    entries, written = op.sorted_arguments(arguments)
+    defaults = {key: number(v) for key, v in op.option_defaults.items() if isinstance(v, int | float)}
+    return entries, {**defaults, **written}
+
+
 def definition(name: str, arguments: tuple[Expr, ...]) -> Expr:
     """A function written out with sympy's own functions, for checking and for where-lines."""
     op = _elementwise(name)
@@ -49,14 +56,14 @@ def definition(name: str, arguments: tuple[Expr, ...]) -> Expr:
         if own is None:
             raise CannotDerive(f"{name}: sympy knows no such function and the op brings no definition")
         return own(*arguments)
-    entries, options = op.sorted_arguments(arguments)
+    entries, options = _sorted(op, arguments)
     return plain(bare(op.definition(Namespace(), *entries, **options)))
 
 
 def plain(e: Any) -> Any:
     """An expression in sympy's own functions, as far as they go: for comparing, never for show."""
     if not e.args:
-        return e
+        return sympy.S.One if e == UNIT else e
     if isinstance(e, Call):
         return definition(e.op, tuple(plain(a) for a in e.arguments))
     kind = type(e).__name__

@@ -57,6 +57,7 @@ NAMES_OF_PARTS = {
     "deviation": "s",
     "rms_normalised": "N",
     "root_mean_square": "s",
+    "std": "s",
 }
 """Letters for parts of formulas that deserve a name of their own."""
 

@@ -71,7 +71,7 @@ class Op:
     """One differentiable (or deliberately not differentiable) operation. See the module's docstring for the methods."""
 
     name: str = ""
-    functions: tuple[str, ...] = ()  # names under torch., nn.functional and in expressions
+    functions: tuple[str, ...] = ()  # names under torch., nn.functional and in expressions; "relu_" works in place
     methods: tuple[str, ...] = ()  # names on a tensor
     attributes: tuple[str, ...] = ()  # names on a tensor that are read, not called
     operator: str = ""  # the Python operator, where there is one
@@ -90,6 +90,7 @@ class Op:
     numbers: tuple[int, ...] | None = None  # inputs that torch takes Python numbers for; None: all, if there are several
     repeatable: bool = True  # forward can run again on other arrays
     in_place: bool | None = None  # whether each method has an in-place twin; None: where it broadcasts and has a derivative
+    inplace_option: bool = False  # under nn.functional it takes torch's option ``inplace`` behind its other arguments
     views: bool = False  # the output (or each of several) may lie in the first input's memory
     reads_values: tuple[int, ...] = ()  # inputs that must stay integers or masks (indices, class targets)
     constants: tuple[str, ...] = ()  # names of inputs that torch takes no derivative by, and refuses if they require one
@@ -294,6 +295,12 @@ def refuse_empty(name: str, shape: Shape, dim: int | tuple[int, ...]) -> None:
 def numpy_dtype(t: Any) -> np.dtype:
     """The numpy dtype of an array or a tensor."""
     return getattr(t.dtype, "numpy", t.dtype)
+
+
+def cast(xp: Any, x: Any, dtype: Any) -> Any:
+    """x in torch's or numpy's ``dtype``; itself if that is None or its own."""
+    wanted = None if dtype is None else getattr(dtype, "numpy", np.dtype(dtype) if isinstance(dtype, str) else dtype)
+    return x if wanted is None or numpy_dtype(x) == wanted else xp.to(x, dtype=wanted)
 
 
 def plain_array(t: Any) -> Array:

@@ -42,6 +42,13 @@ class Elementwise(Op):
         count = len(self.tensor_names)
         return tuple(arguments[:count]), dict(zip(self.option_defaults, arguments[count:], strict=False))
 
+    def written(self, options: Options) -> dict[str, Any]:
+        """The options that a formula shows: up to the last one that is not the default."""
+        keys = list(self.option_defaults)
+        while keys and options[keys[-1]] == self.option_defaults[keys[-1]]:
+            keys.pop()
+        return {key: options[key] for key in keys}
+
 
 def elementwise(
     name: str,
@@ -84,10 +91,10 @@ def elementwise(
         entries = [operand.at(out) for operand in ins]
         if formula:
             return formula(s, *entries, **options)
-        return s.function(name, *entries, **{key: options[key] for key in op.option_defaults})
+        return s.function(name, *entries, **op.written(options))
 
     fields.setdefault("samples", _elementwise_samples(count))
-    op: Op = form(
+    op = form(
         name=name,
         forward=forward,
         vjp=one_vjp if count == 1 else two_vjps if plain else several_vjps,

@@ -103,6 +103,10 @@ class Mean(Op):
         place, bound = s.reduced(x, out, axes(dim, x.ndim), keepdim)
         return s.total(x[place], *bound) / s.count(*bound)
 
+    def slope(self, s: Any, y: Any, at: Any, position: Any, body: Any, bound: Any) -> Any:
+        """Each entry counts 1/n."""
+        return 1 / s.count(*bound)
+
 
 @block
 class ProdOthers(Op):
@@ -311,5 +315,7 @@ class LogSumExp(Op):
         return s.function("log", s.total(s.function("exp", body), *bound))
 
     def slope(self, s: Any, y: Any, at: Any, position: Any, body: Any, bound: Any) -> Any:
-        """The derivative by one of the arguments is its softmax."""
+        """The derivative by one of the arguments is its softmax; of a running one, said by its value, e^(x − y)."""
+        if s.is_choice(body):
+            return s.function("exp", at - y)
         return s.transform("softmax", body, bound, position)

@@ -34,6 +34,8 @@ def register(op: Op) -> Op:
     for dotted in op.functions:
         namespace, _, name = dotted.rpartition(".")
         TORCH[namespace][name] = (*TORCH[namespace].get(name, ()), op)
+        if name.endswith("_"):
+            continue  # what works in place is for programs, not for expressions
         place = NAMESPACES.index(namespace)
         if place <= _found_in.setdefault(name, place):
             _found_in[name] = place

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from explain.ops.base import NoMatch, Op, Sample, axes, numpy_dtype, plain_array, word
+from explain.ops.base import NoMatch, Op, Sample, axes, cast, numpy_dtype, plain_array, word
 from explain.ops.random import default_generator
 from explain.ops.registry import block, composite
 
@@ -109,34 +109,29 @@ def _implicit_axis(name: str, x: Any, dim: Any) -> Any:
     return 0 if x.ndim in (0, 1, 3) else 1
 
 
-def _cast(xp: Any, x: Any, dtype: Any) -> Any:
-    wanted = None if dtype is None else getattr(dtype, "numpy", np.dtype(dtype) if isinstance(dtype, str) else dtype)
-    return x if wanted is None or numpy_dtype(x) == wanted else xp.to(x, dtype=wanted)
-
-
 def _softmax_as(xp: Any, x: Any, *, dim: Any, dtype: Any) -> Any:
     """The softmax, computed in another dtype."""
-    return xp.softmax(_cast(xp, x, dtype), dim=dim)
+    return xp.softmax(cast(xp, x, dtype), dim=dim)
 
 
 def _log_softmax_as(xp: Any, x: Any, *, dim: Any, dtype: Any) -> Any:
     """The logarithm of the softmax, computed in another dtype."""
-    return xp.log_softmax(_cast(xp, x, dtype), dim=dim)
+    return xp.log_softmax(cast(xp, x, dtype), dim=dim)
 
 
 def _functional_softmax(xp: Any, x: Any, *, dim: Any = None, _stacklevel: int = 3, dtype: Any = None) -> Any:
     """The softmax, along a guessed axis if none is given."""
-    return xp.softmax(_cast(xp, x, dtype), dim=_implicit_axis("softmax", x, dim))
+    return xp.softmax(cast(xp, x, dtype), dim=_implicit_axis("softmax", x, dim))
 
 
 def _functional_log_softmax(xp: Any, x: Any, *, dim: Any = None, _stacklevel: int = 3, dtype: Any = None) -> Any:
     """The logarithm of the softmax, along a guessed axis if none is given."""
-    return xp.log_softmax(_cast(xp, x, dtype), dim=_implicit_axis("log_softmax", x, dim))
+    return xp.log_softmax(cast(xp, x, dtype), dim=_implicit_axis("log_softmax", x, dim))
 
 
 def _softmin(xp: Any, x: Any, *, dim: Any = None, _stacklevel: int = 3, dtype: Any = None) -> Any:
     """The softmax of −x."""
-    return xp.softmax(_cast(xp, xp.neg(x), dtype), dim=_implicit_axis("softmin", x, dim))
+    return xp.softmax(cast(xp, xp.neg(x), dtype), dim=_implicit_axis("softmin", x, dim))
 
 
 def _gumbel_softmax(xp: Any, logits: Any, *, tau: float = 1, hard: bool = False, eps: float = 1e-10, dim: int = -1) -> Any:

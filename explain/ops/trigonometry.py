@@ -50,7 +50,7 @@ TANH = elementwise(
     lambda xp, g, y, x: g * (1 - y * y),
     slopes=lambda s, y, x: 1 - y**2,
     uses="y",
-    functions=("tanh",),
+    functions=("tanh", "tanh_", "F.tanh"),
     methods=("tanh",),
     promotion="float",
     rule="tanh",

@@ -258,11 +258,12 @@ class LatexPrinter(Printer):
     def total(self, sign: str, bound: Sequence[str], body: str) -> str:
         return f"{BIG_SIGNS[sign]}{lowered(','.join(bound))} {body}"
 
-    def others(self, positions: Sequence[Any], bound: Sequence[str], body: str) -> str:
+    def others(self, positions: Sequence[Any], bound: Sequence[str], body: str, condition: str = "") -> str:
         places = [self.affine(order.place(p, self.base)) for p in positions]
         one = len(places) == 1
         left, right = (texts[0] if one else f"({','.join(texts)})" for texts in (list(bound), places))
-        return rf"\prod_{{{left} \ne {right}}} {body}"
+        also = f", {condition}" if condition else ""
+        return f"Π[{left} ≠ {right}{also}] {body}"
 
     def call(self, op: str, arguments: Sequence[Expr]) -> Piece:
         texts = [self.text(a) for a in arguments]

@@ -29,6 +29,7 @@ from explain.calculus.symbols import (
     TensorName,
     Total,
     Transform,
+    Where,
     late,
     walk_preorder,
 )
@@ -150,6 +151,36 @@ def chained(body: Expr, bound: Sequence[Index]) -> Expr:
             if shared in bound and shared == a.indices[0] and a.indices[-1] != b.indices[0]:
                 factors[k : k + 2] = [b, a]
     return Mul(*factors, evaluate=False)
+
+
+NEUTRAL = {"prod": S.One, "prod_others": S.One, "logsumexp": S.NegativeInfinity}
+"""What changes nothing in a reduction."""
+
+
+def restricted(e: Total | Reduction | Transform) -> tuple[Expr, Any]:
+    """The body without a bracket that says how far its one index runs (j ≤ i), and that condition or None."""
+    body, bound = e.body, e.bound
+    if len(bound) != 1 or is_shifted(body, bound[0]):
+        return body, None
+    if isinstance(e, Total):
+        found = [f for f in Mul.make_args(body) if isinstance(f, Indicator) and _restricts(f.condition, bound[0])]
+        if len(found) != 1:
+            return body, None
+        rest = [f for f in Mul.make_args(body) if f is not found[0]]
+        return Mul(*rest, evaluate=False), _said_of(bound[0], found[0].condition)
+    if isinstance(body, Where) and body.args[2] == NEUTRAL.get(e.op) and _restricts(body.args[0], bound[0]):
+        return body.args[1], _said_of(bound[0], body.args[0])
+    return body, None
+
+
+def _said_of(i: Index, condition: Any) -> Any:
+    """The condition with the index on its left."""
+    left, right = condition.args
+    return condition if left == i else SWAPPED[condition.func](right, left, evaluate=False)
+
+
+def _restricts(condition: Any, i: Index) -> bool:
+    return isinstance(condition, Ge | Le | Gt | Lt) and i in condition.args and about_indices(condition)
 
 
 # sums
@@ -367,15 +398,15 @@ def opposite(c: Any) -> Any:
 
 
 def written_out(e: Transform | Reduction) -> Expr | None:
-    """The formula that its op stands for, where the op wants to be shown so."""
+    """The formula that its op stands for, where the op wants to be shown so, or None."""
     write = getattr(REGISTRY[e.op], "written", None) if e.op in REGISTRY else None
     if write is None:
         return None
     s = Namespace(as_written=True)
     s.declare(e.bound, [n for _, n in e.limits])
     at = at_position(e) if isinstance(e, Transform) else None
-    found: Expr = bare(write(s, Written(at), Written(e.body), e.bound, **options_of(e)))
-    return found
+    found = write(s, Written(at), Written(e.body), e.bound, **options_of(e))
+    return None if found is None else bare(found)
 
 
 def at_position(e: Transform) -> Expr:

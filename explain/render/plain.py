@@ -20,7 +20,7 @@ from explain.render.printer import ATOM, BIG, POWER, PRODUCT, SUM, Piece, Printe
 LOWER = dict(zip("0123456789aehijklmnoprstuvx+-", "₀₁₂₃₄₅₆₇₈₉ₐₑₕᵢⱼₖₗₘₙₒₚᵣₛₜᵤᵥₓ₊₋", strict=True))
 RAISED = dict(zip("0123456789+-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻", strict=True))
 ACCENTS = {"bar": "\u0304", "dot": "\u0307"}
-FUNCTIONS = {"sigmoid": "σ", "maximum": "max", "minimum": "min"}
+FUNCTIONS = {"sigmoid": "σ", "maximum": "max", "minimum": "min", "ndtr": "Φ"}
 BIG_SIGNS = {"sum": "Σ", "prod": "Π", "max": "max", "min": "min", "logsumexp": "log Σ"}
 
 
@@ -148,11 +148,12 @@ class PlainPrinter(Printer):
     def total(self, sign: str, bound: Sequence[str], body: str) -> str:
         return f"{BIG_SIGNS[sign]}{self.bound(bound)} {body}"
 
-    def others(self, positions: Sequence[Any], bound: Sequence[str], body: str) -> str:
+    def others(self, positions: Sequence[Any], bound: Sequence[str], body: str, condition: str = "") -> str:
         places = [self.affine(order.place(p, self.base)) for p in positions]
         one = len(places) == 1
         left, right = (texts[0] if one else f"({', '.join(texts)})" for texts in (list(bound), places))
-        return f"Π[{left} ≠ {right}] {body}"
+        also = f", {condition}" if condition else ""
+        return f"Π[{left} ≠ {right}{also}] {body}"
 
     def call(self, op: str, arguments: Sequence[Expr]) -> Piece:
         inner = ", ".join(self.text(a) for a in arguments)

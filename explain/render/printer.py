@@ -81,8 +81,8 @@ class Printer:
         """A big operator (sum, prod, max, min, logsumexp) over bound indices."""
         raise NotImplementedError
 
-    def others(self, positions: Sequence[Any], bound: Sequence[str], body: str) -> str:
-        """The product over all positions but one."""
+    def others(self, positions: Sequence[Any], bound: Sequence[str], body: str, condition: str = "") -> str:
+        """The product over all positions but one, of those that meet the condition."""
         raise NotImplementedError
 
     def call(self, op: str, arguments: Sequence[Expr]) -> Piece:
@@ -190,9 +190,11 @@ class Printer:
 
     def big(self, sign: str, e: Total | Reduction) -> Piece:
         """A sum, product, maximum or log of a sum of exponentials."""
-        body = order.chained(e.body, e.bound)
+        body, condition = order.restricted(e)
+        body = order.chained(body, e.bound)
         shown = self.text(Call("exp", body)) if sign == "logsumexp" else self.inside(body, BIG)
-        return self.total(sign, [self.bound_index(i, n, body) for i, n in e.limits], shown), BIG
+        bound = [self.bound_index(i, n, body) for i, n in e.limits] if condition is None else [self.condition(condition)]
+        return self.total(sign, bound, shown), BIG
 
     def bound_index(self, i: Index, n: Expr, body: Expr) -> str:
         """A bound index; with its range where no axis says it, because entries beside it are read (``x[i + 1]``)."""
@@ -207,7 +209,9 @@ class Printer:
         if e.op == "softmax":
             return self.softmax(Call("exp", order.at_position(e)), Total(Call("exp", e.body), *e.limits))
         if e.op == "prod_others":
-            return self.others(e.positions, self.letters(e.bound), self.inside(e.body, BIG)), BIG
+            body, condition = order.restricted(e)
+            upto = "" if condition is None else self.condition(condition)
+            return self.others(e.positions, self.letters(e.bound), self.inside(body, BIG), upto), BIG
         written = order.written_out(e)
         if written:
             return self.piece(written)

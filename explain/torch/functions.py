@@ -5,19 +5,49 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from explain.ops.registry import TORCH
-from explain.tape.apply import call
+from explain.ops.base import NoMatch, Op
+from explain.ops.registry import TORCH, resolve
+from explain.tape.apply import call, operands
+from explain.tape.inplace import in_place
 
 
 def function(namespace: str, name: str) -> Callable[..., Any]:
     """The function that torch offers as ``name`` in ``namespace`` (``""``, ``F``, ``linalg``, ``special``)."""
     table = TORCH[namespace]
 
-    def called(*args: Any, **kwargs: Any) -> Any:
+    def plain(*args: Any, **kwargs: Any) -> Any:
         return call(table, name, *args, **kwargs)
 
+    def written(*args: Any, **kwargs: Any) -> Any:
+        return _in_place(table, name, *args, **kwargs)
+
+    called = written if name.endswith("_") else plain
+    if namespace == "F" and all(op.inplace_option for op in table[name]):
+        called = _switched(plain, written, table[name][0])
     called.__name__ = called.__qualname__ = name
     called.__doc__ = "\n\n".join(op.__doc__ or "" for op in table[name]) or None
+    return called
+
+
+def _in_place(table: dict[str, tuple[Op, ...]], name: str, *args: Any, **kwargs: Any) -> Any:
+    """A call whose result is written into its first tensor. Raises torch's errors."""
+    try:
+        op, ins, options = resolve(table, name, *args, **kwargs)
+    except NoMatch as fault:
+        raise TypeError(str(fault)) from None
+    first, *others = operands(op, name, ins, options, False)
+    return in_place(first, op, tuple(others), options)
+
+
+def _switched(plain: Callable[..., Any], written: Callable[..., Any], op: Op) -> Callable[..., Any]:
+    """A function with torch's option ``inplace`` behind its other arguments."""
+    place = len(op.tensor_names) + len(op.option_defaults)
+
+    def called(*args: Any, inplace: bool = False, **kwargs: Any) -> Any:
+        if len(args) == place + 1:
+            *args, inplace = args  # type: ignore[assignment]
+        return (written if inplace else plain)(*args, **kwargs)
+
     return called
 
 

@@ -178,11 +178,11 @@ def compare_gradients(theirs: Any, own: Any, leaves: list[tuple[Any, Tensor]], t
 def gradients_agree(a: Any, b: Any, what: str) -> None:
     if a is None or b is None:
         there = a if b is None else b
-        values = None if there is None else there.detach().numpy() if isinstance(there, torch.Tensor) else there.array
+        values = None if there is None else there.numpy(force=True) if isinstance(there, torch.Tensor) else there.array
         if values is not None and np.any(values):
             raise Different(f"{what}: {'None' if b is None else b}, torch has {a}")
         return
-    same_array(a.detach().numpy(), b.array, what)
+    same_array(a.numpy(force=True), b.array, what)
 
 
 def try_sample(op: Any, function: Any, sample: Any, twice: bool) -> None:
