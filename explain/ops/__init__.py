@@ -2,6 +2,7 @@
 
 from explain.ops import (
     activations,
+    attention,
     avg_pool,
     binary,
     bounds,
@@ -21,6 +22,7 @@ from explain.ops import (
     logic,
     max_pool,
     memory,
+    multi_head_attention,
     norm_layers,
     piecewise,
     powers,
@@ -42,6 +44,7 @@ from explain.ops.registry import ATTRIBUTES, FUNCTIONS, METHODS, REGISTRY
 __all__ = ["ATTRIBUTES", "FUNCTIONS", "METHODS", "REGISTRY", "Op", "Sample"]
 del (
     activations,
+    attention,
     avg_pool,
     binary,
     bounds,
@@ -61,6 +64,7 @@ del (
     logic,
     max_pool,
     memory,
+    multi_head_attention,
     norm_layers,
     piecewise,
     powers,

@@ -14,6 +14,8 @@ from explain.torch.nn.layers import Dropout, LayerNorm, Linear
 from explain.torch.nn.module import Module
 from explain.torch.nn.parameter import Parameter
 
+SEPARATE = ("q_proj_weight", "k_proj_weight", "v_proj_weight")
+
 
 class NonDynamicallyQuantizableLinear(Linear):
     """A linear layer; torch prints it under this name inside of attention."""
@@ -37,22 +39,40 @@ class MultiheadAttention(Module):
         dtype: Any = None,
     ) -> None:
         super().__init__()
-        if add_bias_kv or add_zero_attn or (kdim or embed_dim) != embed_dim or (vdim or embed_dim) != embed_dim:
-            raise NotImplementedError("MultiheadAttention with add_bias_kv, add_zero_attn, kdim or vdim is not served here")
-        if embed_dim % num_heads:
-            raise AssertionError("embed_dim must be divisible by num_heads")
+        if embed_dim <= 0 or num_heads <= 0:
+            raise ValueError(
+                f"embed_dim and num_heads must be greater than 0, got embed_dim={embed_dim} and num_heads={num_heads} "
+                "instead"
+            )
         self.embed_dim, self.num_heads, self.dropout, self.batch_first = embed_dim, num_heads, dropout, batch_first
+        self.kdim, self.vdim = (embed_dim if size is None else size for size in (kdim, vdim))
+        self._qkv_same_embed_dim = self.kdim == embed_dim and self.vdim == embed_dim
         self.head_dim = embed_dim // num_heads
-        self.in_proj_weight = Parameter(empty(3 * embed_dim, embed_dim, dtype=dtype))
-        if bias:
-            self.in_proj_bias = Parameter(empty(3 * embed_dim, dtype=dtype))
-        else:
-            self.register_parameter("in_proj_bias", None)
+        if self.head_dim * num_heads != embed_dim:
+            raise AssertionError("embed_dim must be divisible by num_heads")
+        self.add_zero_attn = add_zero_attn
+        same = self._qkv_same_embed_dim
+        shapes = {
+            "q_proj_weight": (embed_dim, embed_dim),
+            "k_proj_weight": (embed_dim, self.kdim),
+            "v_proj_weight": (embed_dim, self.vdim),
+            "in_proj_weight": (3 * embed_dim, embed_dim),
+        }
+        for name in ("in_proj_weight", *SEPARATE) if same else (*SEPARATE, "in_proj_weight"):
+            there = same == (name == "in_proj_weight")
+            self.register_parameter(name, Parameter(empty(shapes[name], dtype=dtype)) if there else None)
+        self.register_parameter("in_proj_bias", Parameter(empty(3 * embed_dim, dtype=dtype)) if bias else None)
         self.out_proj = NonDynamicallyQuantizableLinear(embed_dim, embed_dim, bias=bias, dtype=dtype)
-        init.xavier_uniform_(self.in_proj_weight)
+        for name in ("bias_k", "bias_v"):
+            self.register_parameter(name, Parameter(empty(1, 1, embed_dim, dtype=dtype)) if add_bias_kv else None)
+        for name in ("in_proj_weight",) if same else SEPARATE:
+            init.xavier_uniform_(getattr(self, name))
         if bias:
             init.constant_(self.in_proj_bias, 0.0)
             init.constant_(self.out_proj.bias, 0.0)
+        if add_bias_kv:
+            init.xavier_normal_(self.bias_k)
+            init.xavier_normal_(self.bias_v)
 
     def forward(
         self,
@@ -66,41 +86,16 @@ class MultiheadAttention(Module):
         is_causal: bool = False,
     ) -> Any:
         """(what was attended to, the weights)."""
-        batched = query.ndim == 3
-        q, k, v = (t if batched else t.unsqueeze(1 if not self.batch_first else 0) for t in (query, key, value))
-        if self.batch_first:
-            q, k, v = (t.transpose(0, 1) for t in (q, k, v))
-        linear, d = functional("linear"), self.embed_dim
-        biases = self.in_proj_bias.chunk(3) if self.in_proj_bias is not None else (None,) * 3
-        weights = self.in_proj_weight.chunk(3)
-        q, k, v = (linear(t, w, b) for t, w, b in zip((q, k, v), weights, biases, strict=True))
-        heads = [t.reshape(t.shape[0], t.shape[1] * self.num_heads, self.head_dim).transpose(0, 1) for t in (q, k, v)]
-        scores = (heads[0] * math.sqrt(1.0 / self.head_dim)) @ heads[1].mT
-        scores = self._masked(scores, attn_mask, key_padding_mask, q.shape[1])
-        shares = functional("softmax")(scores, -1)
-        if self.dropout and self.training:
-            shares = functional("dropout")(shares, self.dropout, True)
-        out = (shares @ heads[2]).transpose(0, 1).reshape(q.shape[0], q.shape[1], d)
-        out = self.out_proj(out)
-        if self.batch_first:
-            out = out.transpose(0, 1)
-        shown = None
-        if need_weights:
-            shown = shares.reshape(q.shape[1], self.num_heads, *shares.shape[1:])
-            shown = shown.mean(1) if average_attn_weights else shown
-            shown = shown if batched else shown.squeeze(0)
-        return (out if batched else out.squeeze(0 if self.batch_first else 1)), shown
-
-    def _masked(self, scores: Any, attn_mask: Any, padding: Any, batch: int) -> Any:
-        lowest = -math.inf
-        if attn_mask is not None:
-            mask = attn_mask
-            scores = scores.masked_fill(mask, lowest) if mask.array.dtype.kind == "b" else scores + mask
-        if padding is not None:
-            wide = padding.reshape(batch, 1, 1, -1).expand(batch, self.num_heads, 1, padding.shape[-1])
-            wide = wide.reshape(batch * self.num_heads, 1, -1)
-            scores = scores.masked_fill(wide, lowest) if padding.array.dtype.kind == "b" else scores + wide
-        return scores
+        turned = self.batch_first and query.ndim == 3
+        q, k, v = (t.transpose(0, 1) if turned else t for t in (query, key, value))
+        separate = {} if self._qkv_same_embed_dim else {name: getattr(self, name) for name in SEPARATE}
+        out, weights = functional("multi_head_attention_forward")(
+            q, k, v, self.embed_dim, self.num_heads, self.in_proj_weight, self.in_proj_bias, self.bias_k, self.bias_v,
+            self.add_zero_attn, self.dropout, self.out_proj.weight, self.out_proj.bias, self.training, key_padding_mask,
+            need_weights, attn_mask, not self._qkv_same_embed_dim, average_attn_weights=average_attn_weights,
+            is_causal=is_causal, **separate,
+        )  # fmt: skip
+        return (out.transpose(0, 1) if turned else out), weights
 
 
 class TransformerEncoderLayer(Module):
