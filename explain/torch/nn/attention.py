@@ -1,16 +1,13 @@
-"""Attention and transformer layers, made of their parts."""
+"""Attention as a module."""
 
 from __future__ import annotations
 
-import copy
-import math
-from collections.abc import Callable
 from typing import Any
 
-from explain.torch.creation import empty, full, zeros
+from explain.torch.creation import empty
 from explain.torch.nn import init
 from explain.torch.nn.build import functional
-from explain.torch.nn.layers import Dropout, LayerNorm, Linear
+from explain.torch.nn.layers import Linear
 from explain.torch.nn.module import Module
 from explain.torch.nn.parameter import Parameter
 
@@ -96,76 +93,3 @@ class MultiheadAttention(Module):
             is_causal=is_causal, **separate,
         )  # fmt: skip
         return (out.transpose(0, 1) if turned else out), weights
-
-
-class TransformerEncoderLayer(Module):
-    """Self-attention and a two-layer net, each with a shortcut and a layer norm."""
-
-    def __init__(
-        self,
-        d_model: int,
-        nhead: int,
-        dim_feedforward: int = 2048,
-        dropout: float = 0.1,
-        activation: str | Callable[..., Any] = "relu",
-        layer_norm_eps: float = 1e-5,
-        batch_first: bool = False,
-        norm_first: bool = False,
-        bias: bool = True,
-        device: Any = None,
-        dtype: Any = None,
-    ) -> None:
-        super().__init__()
-        self.self_attn = MultiheadAttention(d_model, nhead, dropout=dropout, bias=bias, batch_first=batch_first, dtype=dtype)
-        self.linear1 = Linear(d_model, dim_feedforward, bias=bias, dtype=dtype)
-        self.dropout = Dropout(dropout)
-        self.linear2 = Linear(dim_feedforward, d_model, bias=bias, dtype=dtype)
-        self.norm1 = LayerNorm(d_model, eps=layer_norm_eps, bias=bias, dtype=dtype)
-        self.norm2 = LayerNorm(d_model, eps=layer_norm_eps, bias=bias, dtype=dtype)
-        self.dropout1, self.dropout2 = Dropout(dropout), Dropout(dropout)
-        self.norm_first = norm_first
-        self.activation = activation if callable(activation) else functional(activation)
-
-    def forward(self, src: Any, src_mask: Any = None, src_key_padding_mask: Any = None, is_causal: bool = False) -> Any:
-        """The same shape again."""
-        x = src
-        if self.norm_first:
-            x = x + self._attended(self.norm1(x), src_mask, src_key_padding_mask)
-            return x + self._fed_forward(self.norm2(x))
-        x = self.norm1(x + self._attended(x, src_mask, src_key_padding_mask))
-        return self.norm2(x + self._fed_forward(x))
-
-    def _attended(self, x: Any, mask: Any, padding: Any) -> Any:
-        return self.dropout1(self.self_attn(x, x, x, padding, False, mask)[0])
-
-    def _fed_forward(self, x: Any) -> Any:
-        return self.dropout2(self.linear2(self.dropout(self.activation(self.linear1(x)))))
-
-
-class TransformerEncoder(Module):
-    """Encoder layers one after the other."""
-
-    def __init__(self, encoder_layer: Module, num_layers: int, norm: Module | None = None, **options: Any) -> None:
-        super().__init__()
-        from explain.torch.nn.containers import ModuleList
-
-        self.layers = ModuleList([copy.deepcopy(encoder_layer) for _ in range(num_layers)])
-        self.num_layers, self.norm = num_layers, norm
-
-    def forward(self, src: Any, mask: Any = None, src_key_padding_mask: Any = None, is_causal: Any = None) -> Any:
-        """The same shape again."""
-        for one in self.layers:
-            src = one(src, mask, src_key_padding_mask)
-        return src if self.norm is None else self.norm(src)
-
-
-class Transformer(Module):
-    """Only its mask is served; the layers are ``TransformerEncoderLayer``."""
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        raise NotImplementedError("nn.Transformer as a whole is not served here; its encoder layers are")
-
-    @staticmethod
-    def generate_square_subsequent_mask(sz: int, device: Any = None, dtype: Any = None) -> Any:
-        """Minus infinity above the diagonal, zero elsewhere."""
-        return full((sz, sz), -math.inf, dtype=dtype).triu(1) if sz else zeros(0, 0)
