@@ -3,6 +3,7 @@
 from explain.ops import (
     activations,
     arrangement,
+    attention,
     avg_pool,
     binary,
     bounds,
@@ -25,6 +26,7 @@ from explain.ops import (
     masks,
     max_pool,
     memory,
+    multi_head_attention,
     norm_layers,
     picking,
     piecewise,
@@ -48,6 +50,7 @@ __all__ = ["ATTRIBUTES", "FUNCTIONS", "METHODS", "REGISTRY", "Op", "Sample"]
 del (
     activations,
     arrangement,
+    attention,
     avg_pool,
     binary,
     bounds,
@@ -70,6 +73,7 @@ del (
     masks,
     max_pool,
     memory,
+    multi_head_attention,
     norm_layers,
     picking,
     piecewise,
