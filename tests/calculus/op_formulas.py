@@ -47,9 +47,10 @@ def _formulas(op: Op, sample: Sample) -> Iterator[tuple[str, Expr]]:
                 tensor_operand(TensorName(f"d({n.name})"), np.shape(a), as_written) for n, a in zip(names, ins, strict=True)
             ]
             result = results[0] if op.outputs == 1 else tuple(results)
-            which = {} if op.outputs == 1 else {"which": 0}
-            return bare(op.differential(s, tuple(free), result, changes, *operands, **options, **which)[0])
-        found = op.formula(s, tuple(free), *operands, **options)
+            one = {} if op.outputs == 1 else {"which": 0}
+            return bare(op.differential(s, tuple(free), result, changes, *operands, **options, **one)[0])
+        which = {} if op.outputs else {"which": 0}
+        found = op.formula(s, tuple(free), *operands, **options, **which)
         return bare(found[0] if isinstance(found, tuple) else found)
 
     yield "written", final(formula(True), free, pool, tidy=False)[0]

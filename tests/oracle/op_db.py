@@ -220,8 +220,9 @@ def run(op: Any, dtype: torch.dtype) -> Iterator[tuple[str, str | None]]:
     differentiable = dtype.is_floating_point and op.supports_autograd
     samples = op.sample_inputs("cpu", dtype, requires_grad=differentiable)
     for k, sample in enumerate(samples):
-        ours.manual_seed(k)
-        torch.manual_seed(k)
+        seed = 42 if "wrapper_set_seed" in getattr(getattr(op.op, "__code__", None), "co_names", ()) else k
+        ours.manual_seed(seed)
+        torch.manual_seed(seed)
         try:
             try_sample(op, function, sample, differentiable and op.supports_gradgrad)
             yield "sample", None
