@@ -158,6 +158,10 @@ class Namespace:
         self._sizes[index] = S(size)
         return index
 
+    def size(self, number: int) -> Any:
+        """A length as a size."""
+        return symbols.size(number)
+
     def declare(self, indices: Indices, sizes: Sequence[Any]) -> None:
         """Say how far given indices run; fixed positions need not be declared."""
         self._sizes.update((i, S(n)) for i, n in zip(indices, sizes, strict=True) if isinstance(i, Index))

@@ -2,6 +2,7 @@
 
 from explain.ops import (
     activations,
+    avg_pool,
     binary,
     bounds,
     choice,
@@ -20,6 +21,7 @@ from explain.ops import (
     linear,
     logic,
     margins,
+    max_pool,
     memory,
     norm_layers,
     piecewise,
@@ -43,6 +45,7 @@ from explain.ops.registry import ATTRIBUTES, FUNCTIONS, METHODS, REGISTRY
 __all__ = ["ATTRIBUTES", "FUNCTIONS", "METHODS", "REGISTRY", "Op", "Sample"]
 del (
     activations,
+    avg_pool,
     binary,
     bounds,
     choice,
@@ -61,6 +64,7 @@ del (
     linear,
     logic,
     margins,
+    max_pool,
     memory,
     norm_layers,
     piecewise,

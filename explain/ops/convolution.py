@@ -46,24 +46,24 @@ def _rows(x: Any, kernel: Ints, places: Ints, groups: int, o: Options) -> Any:
     split = _groups_first(_by_group(met_there, 1, groups))  # groups, samples, channels, places, kernel
     count = len(places)
     ordered = np.moveaxis(split, 2, 2 + count)
-    return ordered.reshape(groups, len(x) * math.prod(places), -1)
+    return ordered.reshape(groups, len(x) * math.prod(places), x.shape[1] // groups * math.prod(kernel))
 
 
 def _outputs(g: Any, groups: int) -> Any:
     """The entries of an output, one row per sample and place: (groups, samples and places, channels)."""
     split = _groups_first(_by_group(g, 1, groups))
-    return np.moveaxis(split, 2, -1).reshape(groups, len(g) * math.prod(g.shape[2:]), -1)
+    return np.moveaxis(split, 2, -1).reshape(groups, len(g) * math.prod(g.shape[2:]), g.shape[1] // groups)
 
 
 def _kernels(w: Any, groups: int) -> Any:
-    return w.reshape(groups, len(w) // groups, -1)
+    return w.reshape(groups, len(w) // groups, math.prod(w.shape[1:]))
 
 
 def _convolved(x: Any, w: Any, o: Options) -> Any:
     groups, kernel = o["groups"], w.shape[2:]
     places = places_of(x.shape[2:], kernel, o["stride"], o["padding"], o["dilation"])
     y = _rows(x, kernel, places, groups, o) @ _kernels(w, groups).mT  # groups, samples and places, channels
-    y = np.moveaxis(y.reshape(groups, len(x), *places, -1), -1, 2)
+    y = np.moveaxis(y.reshape(groups, len(x), *places, len(w) // groups), -1, 2)
     return np.ascontiguousarray(np.moveaxis(y, 0, 1).reshape(len(x), len(w), *places))
 
 

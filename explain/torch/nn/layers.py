@@ -294,27 +294,81 @@ class AvgPool1d(_Pool):
         self, kernel_size: Any, stride: Any = None, padding: Any = 0, ceil_mode: bool = False, count_include_pad: bool = True
     ) -> None:
         super().__init__(kernel_size, stride, padding, ceil_mode=ceil_mode, count_include_pad=count_include_pad)
+        for name in ("kernel_size", "stride", "padding"):
+            value = getattr(self, name)
+            setattr(self, name, (value,) if isinstance(value, int) else tuple(value))
 
 
-class AvgPool2d(AvgPool1d):
+class AvgPool2d(_Pool):
     """The mean of each window."""
 
     function = "avg_pool2d"
 
+    def __init__(
+        self,
+        kernel_size: Any,
+        stride: Any = None,
+        padding: Any = 0,
+        ceil_mode: bool = False,
+        count_include_pad: bool = True,
+        divisor_override: int | None = None,
+    ) -> None:
+        super().__init__(
+            kernel_size, stride, padding, ceil_mode=ceil_mode, count_include_pad=count_include_pad,
+            divisor_override=divisor_override,
+        )  # fmt: skip
 
-class AvgPool3d(AvgPool1d):
+
+class AvgPool3d(AvgPool2d):
     """The mean of each window."""
 
     function = "avg_pool3d"
 
 
+class _MaxUnpool(Module):
+    axes = 1
+
+    def __init__(self, kernel_size: Any, stride: Any = None, padding: Any = 0) -> None:
+        super().__init__()
+        per_axis = (kernel_size, kernel_size if stride is None else stride, padding)
+        self.kernel_size, self.stride, self.padding = (
+            (value,) * self.axes if isinstance(value, int) else tuple(value) for value in per_axis
+        )
+
+    def forward(self, input: Any, indices: Any, output_size: Any = None) -> Any:
+        """The entries back where pooling picked them from, zeros elsewhere."""
+        unpooled = functional(f"max_unpool{self.axes}d")
+        return unpooled(input, indices, self.kernel_size, self.stride, self.padding, output_size)
+
+    def extra_repr(self) -> str:
+        """What is printed."""
+        return f"kernel_size={self.kernel_size}, stride={self.stride}, padding={self.padding}"
+
+
+class MaxUnpool1d(_MaxUnpool):
+    """The inverse of ``MaxPool1d`` as far as there is one."""
+
+
+class MaxUnpool2d(_MaxUnpool):
+    """The inverse of ``MaxPool2d`` as far as there is one."""
+
+    axes = 2
+
+
+class MaxUnpool3d(_MaxUnpool):
+    """The inverse of ``MaxPool3d`` as far as there is one."""
+
+    axes = 3
+
+
 ONE = {"output_size": None}
+PICKED = {"output_size": None, "return_indices": False}
 AdaptiveAvgPool1d = layer("AdaptiveAvgPool1d", "adaptive_avg_pool1d", ONE, required=1)
 AdaptiveAvgPool2d = layer("AdaptiveAvgPool2d", "adaptive_avg_pool2d", ONE, required=1)
 AdaptiveAvgPool3d = layer("AdaptiveAvgPool3d", "adaptive_avg_pool3d", ONE, required=1)
-AdaptiveMaxPool1d = layer("AdaptiveMaxPool1d", "adaptive_max_pool1d", ONE, required=1)
-AdaptiveMaxPool2d = layer("AdaptiveMaxPool2d", "adaptive_max_pool2d", ONE, required=1)
-AdaptiveMaxPool3d = layer("AdaptiveMaxPool3d", "adaptive_max_pool3d", ONE, required=1)
+AdaptiveMaxPool1d = layer("AdaptiveMaxPool1d", "adaptive_max_pool1d", PICKED, required=1, shown="output_size")
+AdaptiveMaxPool2d = layer("AdaptiveMaxPool2d", "adaptive_max_pool2d", PICKED, required=1, shown="output_size")
+AdaptiveMaxPool3d = layer("AdaptiveMaxPool3d", "adaptive_max_pool3d", PICKED, required=1, shown="output_size")
 LPPool1d = layer(
     "LPPool1d", "lp_pool1d", {"norm_type": None, "kernel_size": None, "stride": None, "ceil_mode": False}, required=2
 )
