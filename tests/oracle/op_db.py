@@ -30,6 +30,7 @@ from explain.tape.tensor import Tensor, leaf, wrap
 ours = importlib.import_module("explain.torch")
 
 RTOL, ATOL = 1e-7, 1e-9
+SEED = 42  # which torch's own entries for random functions set, too
 DUNDERS = {"__getitem__", "__radd__", "__rdiv__", "__rmatmul__", "__rmod__", "__rmul__", "__rpow__", "__rsub__"}
 EXCLUDED = {
     "complex numbers": ("H", "mH", "cdouble", "cfloat", "chalf", "complex", "conj", "conj_physical", "imag", "real", "polar",
@@ -217,9 +218,9 @@ def run(op: Any, dtype: torch.dtype) -> Iterator[tuple[str, str | None]]:
     function = find(op.name, op.variant_test_name)
     differentiable = dtype.is_floating_point and op.supports_autograd
     samples = op.sample_inputs("cpu", dtype, requires_grad=differentiable)
-    for k, sample in enumerate(samples):
-        ours.manual_seed(k)
-        torch.manual_seed(k)
+    for sample in samples:
+        ours.manual_seed(SEED)
+        torch.manual_seed(SEED)
         try:
             try_sample(op, function, sample, differentiable and op.supports_gradgrad)
             yield "sample", None
