@@ -2,6 +2,7 @@
 
 from explain.ops import (
     activations,
+    attention,
     avg_pool,
     binary,
     bounds,
@@ -23,6 +24,7 @@ from explain.ops import (
     margins,
     max_pool,
     memory,
+    multi_head_attention,
     norm_layers,
     piecewise,
     powers,
@@ -45,6 +47,7 @@ from explain.ops.registry import ATTRIBUTES, FUNCTIONS, METHODS, REGISTRY
 __all__ = ["ATTRIBUTES", "FUNCTIONS", "METHODS", "REGISTRY", "Op", "Sample"]
 del (
     activations,
+    attention,
     avg_pool,
     binary,
     bounds,
@@ -66,6 +69,7 @@ del (
     margins,
     max_pool,
     memory,
+    multi_head_attention,
     norm_layers,
     piecewise,
     powers,

@@ -43,7 +43,8 @@ def _formulas(op: Op, sample: Sample) -> Iterator[tuple[str, Expr]]:
         if hasattr(op, "differential"):
             y, change = (tensor_operand(TensorName(n), np.shape(first), as_written) for n in ("inv(x)", "d(x)"))
             return bare(op.differential(s, tuple(free), y, *operands, change))
-        found = op.formula(s, tuple(free), *operands, **options)
+        which = {} if op.outputs else {"which": 0}
+        found = op.formula(s, tuple(free), *operands, **options, **which)
         return bare(found[0] if isinstance(found, tuple) else found)
 
     yield "written", final(formula(True), free, pool, tidy=False)[0]

@@ -35,7 +35,7 @@ from explain.torch.nn.activations import (
     Tanhshrink,
     Threshold,
 )  # fmt: skip
-from explain.torch.nn.attention import MultiheadAttention, Transformer, TransformerEncoder, TransformerEncoderLayer
+from explain.torch.nn.attention import MultiheadAttention
 from explain.torch.nn.containers import ModuleDict, ModuleList, ParameterDict, ParameterList, Sequential
 from explain.torch.nn.convolutions import (
     Conv1d,
@@ -132,6 +132,13 @@ from explain.torch.nn.losses import (
 from explain.torch.nn.module import Module
 from explain.torch.nn.parameter import Buffer, Parameter
 from explain.torch.nn.recurrent import GRU, LSTM, RNN, GRUCell, LSTMCell, RNNCell
+from explain.torch.nn.transformers import (
+    Transformer,
+    TransformerDecoder,
+    TransformerDecoderLayer,
+    TransformerEncoder,
+    TransformerEncoderLayer,
+)
 
 
 def __getattr__(name: str) -> NoReturn:

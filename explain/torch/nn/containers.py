@@ -109,7 +109,7 @@ class ModuleList(Module):
                 head = f"({start}): " if k - start == 1 else f"({start}-{k - 1}): {k - start} x "
                 lines.append(head + texts[start].replace("\n", "\n  "))
                 start = k
-        body = "\n  ".join("\n  ".join(line.split("\n")) for line in lines)
+        body = "\n  ".join(lines)
         return f"{self._get_name()}(\n  {body}\n)"
 
 

@@ -88,6 +88,10 @@ class RNNCell(_Cell):
         super().__init__(input_size, hidden_size, bias, **others)
         self.nonlinearity = nonlinearity
 
+    def extra_repr(self) -> str:
+        """What is printed."""
+        return super().extra_repr() + (f", nonlinearity={self.nonlinearity}" if self.nonlinearity != "tanh" else "")
+
     def forward(self, input: Any, hx: Any = None) -> Any:
         """The next hidden state."""
         return rnn_step(input, self._start(input) if hx is None else hx, self.weights, self.nonlinearity)
@@ -211,8 +215,13 @@ class _Recurrent(Module):
 class RNN(_Recurrent):
     """A plain recurrent net over a sequence."""
 
-    def __init__(self, *args: Any, nonlinearity: str = "tanh", **options: Any) -> None:
+    def __init__(self, *args: Any, **options: Any) -> None:
+        if len(args) > 3:
+            args, options = (*args[:3], *args[4:]), {"nonlinearity": args[3], **options}
+        nonlinearity = options.pop("nonlinearity", "tanh")
         super().__init__(*args, **options)
+        if nonlinearity not in ("tanh", "relu"):
+            raise ValueError(f"Unknown nonlinearity '{nonlinearity}'. Select from 'tanh' or 'relu'.")
         self.nonlinearity = nonlinearity
 
     def step(self, x: Any, state: Any, weights: tuple[Any, ...]) -> Any:
