@@ -100,7 +100,7 @@ def _role(name: str, op: Op, key: int | str) -> Role:
             key = TENSOR_ALIASES.index(key)
         else:
             return Role(Use.OPTION, f"an option of {name}")
-    if key and op.reads_values and type(op).bind is not Op.bind:
+    if key and op.reads_values and type(op).bind is not Op.bind and not isinstance(op, WithOptional):
         return Role(Use.EITHER, f"an argument of {name}")
     if key in op.reads_values:
         return Role(Use.VALUES, f"the {op.tensor_names[key]} of {name}")
