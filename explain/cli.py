@@ -14,8 +14,11 @@ from explain.errors import ExplainError, InputError
 if TYPE_CHECKING:
     from explain.derivation.model import Run
 
-FORMATS = ("text", "md", "json")
-SUFFIXES = {".md": "md", ".markdown": "md", ".txt": "text", ".json": "json"}
+FORMATS = ("text", "md", "html", "tex", "pdf", "json")
+SUFFIXES = {
+    ".md": "md", ".markdown": "md", ".txt": "text", ".json": "json", ".html": "html", ".htm": "html", ".tex": "tex",
+    ".pdf": "pdf",
+}  # fmt: skip
 EXAMPLES = """\
 examples:
   explain expr "2*dot(x, x)" --at "x=[0,1,2,3]"
@@ -107,6 +110,16 @@ def _page_options(parser: argparse.ArgumentParser) -> None:
         "--format", choices=FORMATS, help="default: text on a terminal, md elsewhere, or by the name of FILE"
     )
     parser.add_argument("-o", "--output", metavar="FILE", type=Path, help="write to FILE")
+    parser.add_argument(
+        "--detail", choices=("brief", "normal", "full"), default="normal", help="how much each step says (default: normal)"
+    )
+    parser.add_argument("--show", choices=("all", "answer", "steps", "graph"), default="all", help="only a part of the page")
+    parser.add_argument(
+        "--dialect", choices=("github", "myst", "mkdocs"), default="github", help="whose Markdown (default: github)"
+    )
+    parser.add_argument(
+        "--fragment", action="store_true", help="html and tex: without the frame, to be put into a page of one's own"
+    )
     parser.add_argument("--lang", default="en", metavar="LANG", help="language of the sentences: en or zh")
     parser.add_argument("--index-base", type=int, choices=(0, 1), default=1, help="count indices from 0 or 1 (default: 1)")
 
@@ -169,7 +182,11 @@ def _publish(run: Run, options: argparse.Namespace) -> None:
         return
     color = target is None and sys.stdout.isatty() and "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb"
     looks = {"color": color} if format == "text" else {}
-    text = run.render(format, lang=options.lang, index_base=options.index_base, **looks)
+    asked = {name: getattr(options, name) for name in ("lang", "index_base", "detail", "show", "dialect")}
+    if format == "pdf":
+        _write_pdf(run.render("tex", **asked), target)
+        return
+    text = run.render(format, **asked, standalone=not options.fragment, **looks)
     if target is None:
         sys.stdout.write(text)
     else:
@@ -196,6 +213,16 @@ def _write_json(run: Run, target: Path, options: argparse.Namespace) -> None:
         beside = target.with_suffix(".npz")
         kept = arrays.kept
         _written(beside, lambda: np.savez_compressed(beside, **kept))  # type: ignore[arg-type]
+
+
+def _write_pdf(article: str, target: Path | None) -> None:
+    from explain.render.pdf import typeset
+
+    pages = typeset(article)
+    if target is None:
+        sys.stdout.buffer.write(pages)
+    else:
+        _written(target, lambda: target.write_bytes(pages))
 
 
 def _written(target: Path, write: object) -> None:

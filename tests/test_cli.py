@@ -40,7 +40,7 @@ def test_bad_input_gets_one_message_and_exit_2(arguments: list[str], part: str, 
 
 
 def test_usage_errors_exit_2() -> None:
-    for arguments in ([], ["expr"], ["nothing"], [*DOT, "--format", "html"]):
+    for arguments in ([], ["expr"], ["nothing"], [*DOT, "--format", "docx"]):
         with pytest.raises(SystemExit) as stop:
             main(arguments)
         assert stop.value.code == 2

@@ -75,7 +75,9 @@ def _settled(factors: list[Expr]) -> list[Expr]:
             inner = {i for b in f.atoms(Binding) for i in b.bound}
             if not condition.atoms(Index) & inner:
                 chosen |= {w: then} if condition in held else {w: otherwise} if Not(condition) in held else {}
-        found.append(_settled([*map(Indicator, held), substitute(f, chosen)])[-1] if chosen else f)
+        if chosen:  # what was chosen may be a product, and hold further choices
+            f = Mul(*_settled([*map(Indicator, held), substitute(f, chosen)])[len(held) :])
+        found.append(f)
     return [part for f in found for part in (f.args if f.is_Mul else (f,))]
 
 

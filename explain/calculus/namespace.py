@@ -238,6 +238,18 @@ class Namespace:
         """The condition a = b."""
         return symbols.relation(Eq, bare(a), bare(b))
 
+    def remainder(self, i: Any, n: Any) -> Any:
+        """The position ``i`` counted round and round along an axis of n."""
+        return Digit(i, 1, n)
+
+    def quotient(self, i: Any, step: int, n: Any) -> Any:
+        """Which of n runs of ``step`` positions the position ``i`` lies in."""
+        return Digit(i, symbols.size(step), n)
+
+    def all_of(self, brackets: Sequence[Any]) -> Any:
+        """The condition that all of the brackets hold."""
+        return And(*(bare(b).condition for b in brackets))
+
     def within(self, i: Any, start: int, end: int, size: int) -> list[Any]:
         """Brackets that say that a position along an axis of this size lies in start ≤ i < end: those that are needed."""
         below = [self.indicator(i >= start)] if start > 0 else []

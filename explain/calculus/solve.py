@@ -11,7 +11,8 @@ from typing import Any
 
 from sympy import Eq, Expr, Ge, Gt, Integer, Le, Lt, S, Symbol
 
-from explain.calculus.symbols import Digit, Index, Indicator, Size, Where, numeric_size, relation, substitute
+from explain.calculus.symbols import FRESH, Digit, Index, Indicator, Size, Where, numeric_size, relation, substitute
+from explain.calculus.symbols import size as size_symbol
 
 Bind = tuple[Index, Any]
 Equation = tuple[Expr, Expr]
@@ -45,13 +46,58 @@ class _System:
     def step(self) -> bool:
         """Apply the first rule that fits; False when none does."""
         self.equations = [(e, t) for e, t in self.equations if e != t]
-        return self._plain() or self._digits_of_one_index() or self._chain() or self._affine()
+        return (
+            self._plain()
+            or self._digits_of_one_index()
+            or self._digit_of_a_name()
+            or self._shift_round_an_axis()
+            or self._chain()
+            or self._affine()
+        )
 
     def decided(self, f: Expr) -> Expr:
-        """The factor with every inequality settled that the ranges of its indices decide."""
+        """The factor with every inequality settled, and every digit read off, that the ranges of its indices decide."""
+        if f.has(Digit):
+            f = self._with_plain_digits(f)
         if not f.has(Indicator, Where):
             return f
         return substitute(f, {c: S(truth) for c in f.atoms(Ge, Gt, Le, Lt) if (truth := self._truth(c)) is not None})
+
+    def _with_plain_digits(self, f: Expr) -> Expr:
+        known = {*self.binds, *self.others}  # of an index that a sum inside binds nothing is known here
+        while True:
+            mine = [d for d in f.atoms(Digit) if d.atoms(Index) <= known]
+            plain = {d: p for d in mine if (p := self._plain_digit(d)) != d}
+            if not plain:
+                return f
+            f = substitute(f, plain)
+
+    def _plain_digit(self, digit: Digit) -> Expr:
+        """⌊p / s⌋ mod n without what cannot move it: multiples of s n, and a part of p that stays below s; p itself if
+        that stays in the range."""
+        p, stride, modulus = digit.args
+        s, around = numeric_size(stride), numeric_size(stride * modulus)
+        steps: Expr = S.Zero
+        below: Expr = S.Zero
+        for term in p.expand().as_ordered_terms():
+            constant, varying = term.as_independent(Index, as_Add=False)
+            if isinstance(varying, Digit) and constant == 1 and varying.args[1] == 1:
+                if numeric_size(varying.args[2]) % around == 0:
+                    term = varying.args[0]  # counted round before, and round again now
+                constant = S.One
+            if not _is_constant(constant) or numeric_size(constant) % s:
+                below = below + term
+            elif varying == 1 or numeric_size(constant) % around:
+                steps = steps + term
+        low, high = self._range(below)
+        if low is None or high is None or low < 0 or high >= s:
+            below_stays = steps + below
+            return Digit(below_stays, stride, modulus) if below_stays != p else digit
+        p = (steps / stride).expand()
+        low, high = self._range(p)
+        if low is not None and high is not None and low >= 0 and high < numeric_size(modulus):
+            return p
+        return Digit(p, S.One, modulus)
 
     def _truth(self, inequality: Any) -> bool | None:
         low, high = self._range(inequality.gts - inequality.lts)
@@ -87,6 +133,40 @@ class _System:
                     self.equations = [pair for pair in self.equations if pair not in parts]
                     self.equations.append((flat, value))
                     return True
+        return False
+
+    def _digit_of_a_name(self) -> bool:
+        """One digit of a bound name is known: its higher and lower digits are what the name still runs through."""
+        for k, (e, t) in enumerate(self.equations):
+            if not (isinstance(e, Digit) and e.args[0] in self.binds):
+                continue
+            name, stride, modulus = e.args
+            step, around = numeric_size(stride), numeric_size(stride * modulus)
+            size = numeric_size(self.binds[name])
+            if size % around:
+                continue
+            del self.equations[k]
+            value = stride * t
+            for count, factor in ((size // around, stride * modulus), (step, S.One)):
+                if count > 1:
+                    digit = FRESH()
+                    self.binds[digit] = size_symbol(count)
+                    value = value + factor * digit
+            self._replace(name, value, known=True)
+            return True
+        return False
+
+    def _shift_round_an_axis(self) -> bool:
+        """(p + c) mod n = t, where p runs once through all of n positions: p = (t − c) mod n."""
+        for k, (e, t) in enumerate(self.equations):
+            if not (isinstance(e, Digit) and e.args[1] == 1):
+                continue
+            flat, _, modulus = e.args
+            terms = S(flat).expand().as_ordered_terms()
+            p = sum((term for term in terms if term.has(*self.binds)), S.Zero) if self.binds else S.Zero
+            if p != 0 and self._range(p) == (0, numeric_size(modulus) - 1):
+                self.equations[k] = (p, Digit(t - (flat - p).expand(), S.One, modulus))
+                return True
         return False
 
     def _chain(self) -> bool:

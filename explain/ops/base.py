@@ -84,13 +84,14 @@ class Op:
     outputs: int = 1  # how many tensors forward returns; 0: a tuple of as many as the call asks for
     fields: tuple[str, ...] = ()  # names of the outputs in torch's named result
     listed: bool = False  # torch takes the tensors as one list: stack([a, b])
+    of_matrices: bool = False  # takes the last two axes as rows and columns, wherever it stands in formulas
     composite: bool = False  # made of other ops, without rule and formula of its own
     differentiable: bool = True
     not_implemented: str = ""  # torch's own name of an op whose derivative torch has not: its backward raises
     numbers: tuple[int, ...] | None = None  # inputs that torch takes Python numbers for; None: all, if there are several
     repeatable: bool = True  # forward can run again on other arrays
     in_place: bool | None = None  # whether each method has an in-place twin; None: where it broadcasts and has a derivative
-    inplace_option: bool = False  # under nn.functional it takes torch's option ``inplace`` behind its other arguments
+    before_inplace: int = 0  # how many arguments stand before nn.functional's option ``inplace``; 0: it has none
     views: bool = False  # the output (or each of several) may lie in the first input's memory
     reads_values: tuple[int, ...] = ()  # inputs that must stay integers or masks (indices, class targets)
     constants: tuple[str, ...] = ()  # names of inputs that torch takes no derivative by, and refuses if they require one
@@ -113,6 +114,7 @@ class Op:
             self.vjp, self.backward_name = self._no_derivative, "NotImplemented"
         self.in_graph = self.differentiable or bool(self.not_implemented)  # whether the tape makes a node for it
         self._kept: dict[tuple[bool, ...], tuple[tuple[bool, ...] | None, bool]] = {}
+        self.may_be_unchanged = type(self).unchanged is not Op.unchanged
         self.reads_result = self.outputs == 1 and any("y" in names for names in self.saved_slots)
         required = [name for name, default in self.option_defaults.items() if default is REQUIRED]
         # whether a call with one tensor and nothing else needs no sorting of arguments

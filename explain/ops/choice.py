@@ -27,7 +27,8 @@ from explain.ops.reductions import spread
 from explain.ops.registry import block, register
 
 
-def _is_tie(x: Any, y: Any, over: tuple[int, ...]) -> Any:
+def is_tie(x: Any, y: Any, over: tuple[int, ...]) -> Any:
+    """Where several entries along the axes are equal to y, with the axes kept."""
     return np.add.reduce(x == y, axis=over, keepdims=True) > 1
 
 
@@ -54,7 +55,7 @@ class Extremum(Op):
 
     def _ties(self, x: Any, *, dim: Any = None, keepdim: bool = False) -> Any:
         over = axes(dim, x.ndim)
-        return _is_tie(x, self.ufunc.reduce(x, axis=over, keepdims=True), over)
+        return is_tie(x, self.ufunc.reduce(x, axis=over, keepdims=True), over)
 
     def bind(self, *args: Any, **kwargs: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
         if not self.by_dim and len(args) + len(kwargs) > 1:
@@ -144,7 +145,7 @@ class ExtremumOfAxis(Picked):
 
     def _ties(self, x: Any, *, dim: int, keepdim: bool = False) -> Any:
         over = axes(dim, x.ndim)
-        return _is_tie(x, self._ufunc.reduce(x, axis=over, keepdims=True), over)
+        return is_tie(x, self._ufunc.reduce(x, axis=over, keepdims=True), over)
 
     def bind(self, *args: Any, **kwargs: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
         ins, options = super().bind(*args, **kwargs)
@@ -199,58 +200,6 @@ class Sort(Picked):
         else:
             order = np.argsort(x, axis=axis, kind="stable")
         return np.take_along_axis(x, order, axis), order
-
-
-@block
-class PutAlong(Op):
-    """Zeros of ``shape`` with g added at the picked positions along ``dim``. The transpose of picking."""
-
-    name = "put_along"
-    kind = "index"
-    rule = "scatter"
-    backward_name = "ScatterAddBackward0"
-    uses = ("picked", "")
-    reads_values = (1,)
-    samples = (Sample(((2, 1), np.array([[2], [0]])), {"dim": 1, "shape": (2, 3)}),)
-
-    def forward(self, g: Any, picked: Any, *, dim: int, shape: tuple[int, ...]) -> Any:
-        if not shape:
-            return g
-        grids = list(np.indices(picked.shape, sparse=True))
-        grids[dim] = picked
-        out = np.zeros(shape, g.dtype)
-        np.add.at(out, tuple(grids), g)
-        return out
-
-    def vjp(self, xp: Any, needs: Any, g: Any, y: Any, g0: Any, picked: Any, *, dim: int, shape: tuple[int, ...]) -> Any:
-        return xp.take_along(g, picked, dim=dim), None
-
-    def formula(self, s: Any, out: Any, g: Any, picked: Any, *, dim: int, shape: tuple[int, ...]) -> Any:
-        k = s.index(picked.shape[dim])
-        place = (*out[:dim], k, *out[dim + 1 :])
-        return s.total(g[place] * s.indicator(s.equal(picked[place], out[dim])), k)
-
-
-@block
-class TakeAlong(Op):
-    """Along ``dim`` the entries at the picked positions."""
-
-    name = "take_along"
-    kind = "index"
-    rule = "gather"
-    backward_name = "GatherBackward0"
-    uses = ("picked", "")
-    reads_values = (1,)
-    samples = (Sample(((2, 3), np.array([[2, 0], [1, 1]])), {"dim": 1}),)
-
-    def forward(self, x: Any, picked: Any, *, dim: int) -> Any:
-        return np.take_along_axis(x, picked, dim) if x.ndim else x
-
-    def vjp(self, xp: Any, needs: Any, g: Any, y: Any, x: Any, picked: Any, *, dim: int) -> Any:
-        return xp.put_along(g, picked, dim=dim, shape=x.shape), None
-
-    def formula(self, s: Any, out: Any, x: Any, picked: Any, *, dim: int) -> Any:
-        return x[(*out[:dim], picked[out], *out[dim + 1 :])] if x.ndim else x[()]
 
 
 @block

@@ -1,4 +1,4 @@
-"""Embeddings: rows of a table by their numbers, and bags of them added up."""
+"""Embeddings as torch calls them: rows of a table by their numbers, and bags of them added up."""
 
 from __future__ import annotations
 
@@ -7,45 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from explain.ops.base import Array, Sample, numpy_dtype, plain_array, word
+from explain.ops.base import Array, Sample, numpy_dtype, plain_array
 from explain.ops.indexing import Slot
-from explain.ops.optional import WithOptional
-from explain.ops.registry import block, composite
+from explain.ops.registry import composite
 
 ROWS = (Slot(0, False),)
-
-
-@block
-class EmbeddingRows(WithOptional):
-    """Row i of y is the row of the weight that ``indices`` names there."""
-
-    name = "embedding_rows"
-    kind = "index"
-    rule = "embedding"
-    reads_values = (0,)
-    uses = ("", "indices")
-    order = ("indices", "weight")
-    backward_name = "EmbeddingBackward0"
-    samples = (Sample((np.array([2, 0, 2]), (3, 2))), Sample((np.array([[1], [0]]), (2, 2))))
-
-    def forward(self, indices: Any, weight: Any) -> Any:
-        if indices.dtype.char not in "lqi":
-            raise RuntimeError(
-                "Expected tensor for argument #1 'indices' to have one of the following scalar types: Long, Int; but got "
-                f"torch.{word(indices.dtype)}Tensor instead (while checking arguments for embedding)"
-            )
-        if weight.ndim != 2:
-            raise RuntimeError("'weight' must be 2-D")
-        if indices.size and (indices.min() < 0 or indices.max() >= len(weight)):
-            raise IndexError("index out of range in self")
-        return weight[indices]
-
-    def vjp(self, xp: Any, needs: Any, g: Any, y: Any, indices: Any, weight: Any) -> Any:
-        return None, xp.index_put(g, plain_array(indices), index=ROWS, shape=tuple(weight.shape))
-
-    def formula(self, s: Any, out: Any, indices: Any, weight: Any) -> Any:
-        *place, j = out
-        return weight[(indices[tuple(place)], j)]
 
 
 def _row_number(padding_idx: int | None, rows: int) -> int | None:
@@ -101,7 +67,7 @@ def _embedding(
     if padding is not None and bool((indices == padding).any()):
         here = np.arange(weight.shape[0])[:, None] == padding
         weight = xp.where(here, _held(weight), weight)
-    return xp.embedding_rows(x, weight)
+    return xp.embedding(x, weight)
 
 
 def _bags(indices: Array, offsets: Array | None, include_last_offset: bool) -> tuple[Array, int]:
@@ -173,7 +139,7 @@ def _embedding_bag(
     bag, count = _bags(indices, None if offsets is None else plain_array(offsets), include_last_offset)
     padding = _row_number(padding_idx, weight.shape[0])
     counts_there = np.ones(indices.size, bool) if padding is None else indices.reshape(-1) != padding
-    rows = xp.embedding_rows(xp.reshape(x, shape=(indices.size,)), weight)
+    rows = xp.embedding(xp.reshape(x, shape=(indices.size,)), weight)
     member = (np.arange(count)[:, None] == bag) & counts_there
     dtype = numpy_dtype(weight)
     if mode == "max":
@@ -198,7 +164,7 @@ def _largest(xp: Any, rows: Any, member: Array, dtype: Any) -> Any:
 
 
 composite(
-    "embedding",
+    "functional_embedding",
     _embedding,
     functions=("F.embedding",),
     reads_values=(0,),

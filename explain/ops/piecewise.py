@@ -55,7 +55,7 @@ RELU = elementwise(
     slopes=lambda s, y, x: s.indicator(x > 0),
     uses="y",
     functions=("relu", "relu_", "F.relu", "F.relu_"),
-    inplace_option=True,
+    before_inplace=1,
     methods=("relu",),
     special={"kink": lambda x: x == 0},
     refuses=no_masks(RuntimeError("Boolean inputs not supported for relu")),

@@ -11,7 +11,8 @@ from explain.ops.base import NoMatch, Op, Options, Sample, Shape, axes
 from explain.ops.registry import block, register
 
 
-def _sizes(args: tuple[Any, ...], kwargs: dict[str, Any], key: str) -> tuple[int, ...]:
+def integers(args: tuple[Any, ...], kwargs: dict[str, Any], key: str) -> tuple[int, ...]:
+    """Sizes or axes of a call, given one by one, as one tuple, or as the option ``key``. Raises NoMatch."""
     if key in kwargs:
         args = (kwargs.pop(key),)
     if kwargs:
@@ -60,7 +61,7 @@ class Reshape(Op):
 
     def bind(self, *args: Any, **kwargs: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
         x, *sizes = args
-        return (x,), {"shape": infer(_sizes(tuple(sizes), kwargs, "shape"), math.prod(x.shape))}
+        return (x,), {"shape": infer(integers(tuple(sizes), kwargs, "shape"), math.prod(x.shape))}
 
     def forward(self, x: Any, *, shape: Shape) -> Any:
         return x.reshape(infer(shape, x.size))
@@ -144,7 +145,7 @@ class Permute(Op):
 
     def bind(self, *args: Any, **kwargs: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
         x, *dims = args
-        order = _sizes(tuple(dims), kwargs, "dims")
+        order = integers(tuple(dims), kwargs, "dims")
         self.check(x.ndim, order)
         return (x,), {"dims": tuple(d % x.ndim for d in order)}
 

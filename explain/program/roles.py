@@ -12,7 +12,6 @@ from enum import Enum
 
 from explain.ops import FUNCTIONS, METHODS, Op
 from explain.ops.base import ARGUMENT_ALIASES, TENSOR_ALIASES
-from explain.ops.optional import WithOptional
 
 FLOWING = (ast.Add, ast.Sub, ast.Mult)  # i + 1 as an index makes i an index
 
@@ -89,7 +88,7 @@ def role_of(call: ast.Call, key: int | str) -> Role:
 def _role(name: str, op: Op, key: int | str) -> Role:
     if op.variadic:
         return _TENSOR if isinstance(key, int) else Role(Use.OPTION, f"an option of {name}")
-    order = op.order if isinstance(op, WithOptional) else ()  # tensors may stand among options
+    order: tuple[str, ...] = getattr(op, "order", ())  # tensors may stand among options
     if isinstance(key, int) and key < len(order):
         key = order[key]
     if isinstance(key, str):
@@ -100,7 +99,7 @@ def _role(name: str, op: Op, key: int | str) -> Role:
             key = TENSOR_ALIASES.index(key)
         else:
             return Role(Use.OPTION, f"an option of {name}")
-    if key and op.reads_values and type(op).bind is not Op.bind and not isinstance(op, WithOptional):
+    if key and op.reads_values and type(op).bind is not Op.bind and not order:
         return Role(Use.EITHER, f"an argument of {name}")
     if key in op.reads_values:
         return Role(Use.VALUES, f"the {op.tensor_names[key]} of {name}")

@@ -6,7 +6,7 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -23,20 +23,53 @@ from explain.render.view import formula_view, step_view
 from explain.render.words import catalogue
 
 FLAT_LIST = re.compile(r"\[\n\s+([^\[\]{}\"]*?)\n\s+\]")
+EATEN = re.compile(r"[_*]|\\[^a-zA-Z]")
+"""What Markdown takes for emphasis or for an escape where it does not know about formulas."""
 RELATION = re.compile(r" (=|\\approx) ")
+CHINESE = re.compile(r"[\u2e80-\u9fff\uf900-\ufaff\uff00-\uffef]")
 SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
 @dataclass(frozen=True)
 class Format:
-    """A format of pages: the folder of its blocks, and its mathematics. ``typesetter`` takes the index base."""
+    """A format of pages: the folder of its blocks, and its mathematics. ``typesetter`` takes the index base. ``pictures``:
+    graphs are drawn. ``frame``: the template of a page that stands alone. ``filters``: how sentences and code are set."""
 
     folder: str
     typesetter: Callable[[int], Typesetter]
+    pictures: bool = False
+    frame: str | None = None
+    filters: Callable[[], Mapping[str, Callable[..., Any]]] = dict
 
 
-FORMATS = {"md": Format("md", Latex), "text": Format("text", Plain)}
+Filters = Mapping[str, Callable[..., Any]]
+
+
+def _html_filters() -> Filters:
+    from explain.render import hypertext
+
+    return hypertext.FILTERS
+
+
+def _tex_filters() -> Filters:
+    from explain.render import tex
+
+    return tex.FILTERS
+
+
+FORMATS = {
+    "md": Format("md", Latex),
+    "text": Format("text", Plain),
+    "html": Format("html", Latex, pictures=True, frame="html/page.j2", filters=_html_filters),
+    "tex": Format("tex", Latex, pictures=True, frame="tex/article.j2", filters=_tex_filters),
+}
 NAMES = (*FORMATS, "json")
+CHOICES = {
+    "detail": ("brief", "normal", "full"),
+    "show": ("all", "answer", "steps", "graph"),
+    "dialect": ("github", "myst", "mkdocs"),
+}
+HTML_LANGUAGES = {"zh": "zh-Hans"}
 
 
 def render_run(
@@ -45,15 +78,24 @@ def render_run(
     *,
     lang: str = "en",
     index_base: int = 1,
+    detail: str = "normal",
+    show: str = "all",
+    dialect: str = "github",
+    standalone: bool = True,
     width: int | None = None,
     color: bool = False,
 ) -> str:
     """The page of a run as text.
 
-    ``format``: md, text or json. ``lang``: en or zh. ``index_base``: 0 or 1. ``width`` (text only): the columns of the
+    ``format``: md, text, html or json. ``lang``: en or zh. ``index_base``: 0 or 1. ``detail``: brief, normal or full.
+    ``show``: all, or only the answer, the steps or the graph. ``dialect`` (md only): github, myst or mkdocs.
+    ``standalone`` (html): a whole file, or a part to put into one. ``width`` (text only): the columns of the
     terminal, asked for if None. ``color`` (text only): whether escape sequences are wanted. Raises InputError for a
-    format or language that does not exist.
+    format, language or choice that does not exist.
     """
+    for option, value in (("detail", detail), ("show", show), ("dialect", dialect)):
+        if value not in CHOICES[option]:
+            raise InputError(f"there is no {option} {value!r}; there are: {', '.join(CHOICES[option])}")
     if format == "json":
         return run_to_json(run, lang=lang, index_base=index_base)
     if format not in FORMATS:
@@ -61,13 +103,36 @@ def render_run(
     chosen = FORMATS[format]
     columns = width or min(shutil.get_terminal_size((80, 24)).columns, 100)
     environment = _environment(lang)
-    environment.filters.update(terminal.filters(columns, color))
+    environment.filters.update(terminal.filters(columns, color) | dict(chosen.filters()))
     with distinct(names_in(run)):
-        page = run_view(run, chosen.typesetter(index_base))
+        page = run_view(run, chosen.typesetter(index_base), detail, chosen.pictures)
     for told in (*page["warnings"], *([page["error"]] if page["error"] else ())):
         told["explanation"] = explanation(told, lang)
-    text = environment.get_template("derivation.j2").render(page=page, format=chosen.folder)
-    return re.sub(r"\n{3,}", "\n\n", re.sub(r"[ \t]+\n", "\n", text)).strip() + "\n"
+    asked: dict[str, Any] = {"format": chosen.folder, "detail": detail, "show": show, "dialect": dialect}
+    text = environment.get_template("derivation.j2").render(page=page, **asked)
+    text = re.sub(r"\n{3,}", "\n\n", re.sub(r"[ \t]+\n", "\n", text)).strip() + "\n"
+    if chosen.frame is None or not standalone:
+        return text
+    asked["cjk"] = format == "tex" and bool(CHINESE.search(text))
+    language = HTML_LANGUAGES.get(lang, lang)
+    return str(environment.get_template(chosen.frame).render(page=page, body=text, language=language, **asked)) + "\n"
+
+
+def render_cell(run: Run, **options: Any) -> str:
+    """The page in HTML as a part of a notebook: with its style, without a frame. ``options`` as of ``render_run``."""
+    body = render_run(run, "html", standalone=False, **options)
+    lang = options.get("lang", "en")
+    cell = _environment(lang).get_template("html/cell.j2")
+    return str(cell.render(body=body, language=HTML_LANGUAGES.get(lang, lang)))
+
+
+def closed_forms(run: Run, index_base: int = 1) -> str:
+    """The closed forms of all gradients of a run as one formula in LaTeX, in dollars; empty if there are none."""
+    with distinct(names_in(run)):
+        page = run_view(run, Latex(index_base))
+    lines = [a["matrix"] or a["index"] for d in page["derivations"] for a in d["answers"] if a["index"]]
+    aligned = _environment("en").filters["aligned"]
+    return f"$$\n\\begin{{aligned}}\n{aligned(lines)}\n\\end{{aligned}}\n$$" if lines else ""
 
 
 @cache
@@ -84,6 +149,7 @@ def _environment(lang: str) -> Any:
         bytecode_cache=_compiled_templates(),
     )
     environment.install_gettext_translations(catalogue(lang), newstyle=True)  # type: ignore[attr-defined]
+    environment.tests["eaten"] = lambda tex: bool(EATEN.search(tex))
     environment.filters["superscript"] = lambda n: str(n).translate(SUPERSCRIPTS)
     environment.filters["quoted"] = lambda text: text.replace("\n", "\n> ")
     environment.filters["indent_after"] = _indent_after

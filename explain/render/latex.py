@@ -262,8 +262,8 @@ class LatexPrinter(Printer):
         places = [self.affine(order.place(p, self.base)) for p in positions]
         one = len(places) == 1
         left, right = (texts[0] if one else f"({','.join(texts)})" for texts in (list(bound), places))
-        also = f", {condition}" if condition else ""
-        return f"Π[{left} ≠ {right}{also}] {body}"
+        also = rf",\ {condition}" if condition else ""
+        return rf"\prod_{{{left} \ne {right}{also}}} {body}"
 
     def call(self, op: str, arguments: Sequence[Expr]) -> Piece:
         texts = [self.text(a) for a in arguments]

@@ -7,6 +7,8 @@ from typing import Any
 
 from explain.derivation.model import Run
 from explain.errors import Place
+from explain.render.listing import numbered_lines
+from explain.render.picture import picture
 from explain.render.typeset import Typesetter
 from explain.render.view import View, derivation_view, note_view
 
@@ -17,10 +19,13 @@ NO_VALUE = re.compile(r"<[\w. ]+ at 0x[0-9a-f]+>$")
 """The echo of something that has no value to show: what ``torch.manual_seed(0)`` returns."""
 
 
-def run_view(run: Run, t: Typesetter) -> View:
-    """The whole page."""
+def run_view(run: Run, t: Typesetter, detail: str = "normal", pictures: bool = False) -> View:
+    """The whole page. ``pictures``: with the places of everything in the graphs' drawings."""
     program = run.form not in ("expression", "derivation")
-    derivations = [derivation_view(d, t) for d in run.derivations]
+    derivations = [derivation_view(d, t, detail) for d in run.derivations]
+    for number, (d, view) in enumerate(zip(run.derivations, derivations, strict=True), 1):
+        view["id"] = number
+        view["picture"] = picture(d) if pictures else None
     return {
         "source": run.source,
         "program": program,
@@ -41,18 +46,11 @@ def run_view(run: Run, t: Typesetter) -> View:
 
 def _listing(run: Run) -> View:
     """The program's lines with their numbers in the reader's own text, and a fence that no line of it closes."""
-    lines = run.code.rstrip().split("\n")
-    width = len(str(len(lines)))
-    shown, gap = [], True
-    for number, line in enumerate(lines, 1):
-        if line.strip():
-            shown.append(f"{number:>{width}}  {line}")
-            gap = False
-        elif not gap:
-            shown.append("")
-            gap = True
-    longest = max((len(line) - len(line.lstrip("`")) for line in lines), default=0)
-    return {"text": "\n".join(shown).rstrip(), "fence": "`" * max(len(FENCE), longest + 1)}
+    lines = numbered_lines(run.code)
+    width = len(str(run.code.rstrip().count("\n") + 1))
+    text = "\n".join("" if item is None else f"{item[0]:>{width}}  {item[1]}" for item in lines)
+    longest = max((len(item[1]) - len(item[1].lstrip("`")) for item in lines if item), default=0)
+    return {"text": text, "fence": "`" * max(len(FENCE), longest + 1), "code": run.code.rstrip()}
 
 
 def _cut(text: str) -> View | None:

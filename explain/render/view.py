@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from sympy import Expr, Pow
 
+from explain.calculus.rules import says_itself
 from explain.calculus.symbols import TensorName
 from explain.derivation.check import DIFFERENCES, FORMULA
 from explain.derivation.model import Check, Derivation, Fold, Formula, Gradient, Note, Row, Step
@@ -28,8 +29,10 @@ CALLS = 10
 """A table of calls has at most so many rows."""
 
 
-def derivation_view(d: Derivation, t: Typesetter) -> View:
-    """One derivation."""
+def derivation_view(d: Derivation, t: Typesetter, detail: str = "normal") -> View:
+    """One derivation. ``detail``: brief leaves out the numbers inside the steps, full shows all turns of loops."""
+    rows: list[Row | int] = list(d.rows) if detail == "full" else folding.rows(d.rows)
+    steps: list[Step | Fold] = list(d.steps) if detail == "full" else folding.steps(d)
     return {
         "mode": d.mode,
         "kind": d.kind,
@@ -46,9 +49,9 @@ def derivation_view(d: Derivation, t: Typesetter) -> View:
         "seed": None if d.cotangent is None else t.array(d.cotangent),
         "answers": [_answer(g, d, t) for g in d.gradients],
         "where": _where(d, t),
-        "rows": [{"left_out": r} if isinstance(r, int) else _row(r, t) for r in folding.rows(d.rows)],
-        "edges": _edges(d, t),
-        "steps": [_fold(s, d, t) if isinstance(s, Fold) else step_view(s, d, t) for s in folding.steps(d)],
+        "rows": [{"left_out": r} if isinstance(r, int) else _row(r, t) for r in rows],
+        "edges": _edges(d, rows, t),
+        "steps": [_fold(s, d, t) if isinstance(s, Fold) else _step(s, d, t, detail) for s in steps],
         "together": [_together(g, d, t) for g in d.gradients if g.closed_form],
         "meaning": [_meaning(g, d, t) for g in d.gradients if g.first_order],
         "notes": [_note_of(n, d, t) for n in _all_notes(d)],
@@ -89,7 +92,8 @@ def _derivative(g: Gradient, d: Derivation, t: Typesetter, letters: tuple[str, .
 def _where(d: Derivation, t: Typesetter) -> list[str]:
     """Definitions of the names that the closed forms use, once for all of them, in the order they are made."""
     used = {name for g in d.gradients if g.closed_form for name in g.closed_form.lets}
-    lets = [t.equation([t.entry(p.name, p.formula.letters), t.formula(p.formula)]) for p in d.lets if p.name in used]
+    told = [p for p in d.lets if p.name in used and not says_itself(p.kind)]
+    lets = [t.equation([t.entry(p.name, p.formula.letters), t.formula(p.formula)]) for p in told]
     return [_entry_of(r, t) for r in d.rows if r.name in used and r.formula] + lets
 
 
@@ -152,9 +156,9 @@ def _value(value: Any, t: Typesetter) -> View:
     return {"all": False, "text": t.array(a)}
 
 
-def _edges(d: Derivation, t: Typesetter) -> list[View | None]:
+def _edges(d: Derivation, rows: list[Row | int], t: Typesetter) -> list[View | None]:
     """The graph as a list: each step's output with what it is made of; None for what the turns of a loop repeat."""
-    shown = {r.name for r in folding.rows(d.rows) if isinstance(r, Row)}
+    shown = {r.name for r in rows if isinstance(r, Row)}
     made: dict[str, list[str]] = {}
     for a, b in d.edges:
         made.setdefault(b, []).append(a)
@@ -183,6 +187,13 @@ def _fold(f: Fold, d: Derivation, t: Typesetter) -> View:
         power = Pow(factor, f.count, evaluate=False)
         found["factor"] = t.equation([t.formula(Formula(power)), t.formula(Formula(factor**f.count))])
     return found
+
+
+def _step(s: Step, d: Derivation, t: Typesetter, detail: str) -> View:
+    view = step_view(s, d, t)
+    if detail == "brief":
+        view |= {"jacobian_matrix": None, "numbers": None, "operations": []}
+    return view
 
 
 def step_view(s: Step, d: Derivation, t: Typesetter) -> View:

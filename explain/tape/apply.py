@@ -242,7 +242,7 @@ def call(table: dict[str, tuple[Op, ...]], name: str, *args: Any, **kwargs: Any)
     except NoMatch as fault:
         raise TypeError(str(fault)) from None
     tensors = operands(op, name, ins, options, table is METHODS)
-    if op.views and op.unchanged((tensors[0].array.shape,), options):
+    if op.may_be_unchanged and op.unchanged((tensors[0].array.shape,), options):
         return tensors[0]
     return perform(op, tensors, options)
 

@@ -133,7 +133,7 @@ def _attribute(op: Op) -> Callable[[Tensor], Any]:
 
 def _method(name: str) -> Callable[..., Any]:
     ops = METHODS[name]
-    plain = ops[0] if len(ops) == 1 and ops[0].plain_binding else None
+    plain = ops[0] if len(ops) == 1 and ops[0].plain_binding and not ops[0].composite else None
 
     def method(self: Tensor, *args: Any, **kwargs: Any) -> Any:
         if plain is not None and not args and not kwargs:

@@ -22,8 +22,8 @@ def function(namespace: str, name: str) -> Callable[..., Any]:
         return _in_place(table, name, *args, **kwargs)
 
     called = written if name.endswith("_") else plain
-    if namespace == "F" and all(op.inplace_option for op in table[name]):
-        called = _switched(plain, written, table[name][0])
+    if namespace == "F" and table[name][0].before_inplace:
+        called = _switched(plain, written, table[name][0].before_inplace)
     called.__name__ = called.__qualname__ = name
     called.__doc__ = "\n\n".join(op.__doc__ or "" for op in table[name]) or None
     return called
@@ -36,15 +36,16 @@ def _in_place(table: dict[str, tuple[Op, ...]], name: str, *args: Any, **kwargs:
     except NoMatch as fault:
         raise TypeError(str(fault)) from None
     first, *others = operands(op, name, ins, options, False)
+    if op.may_be_unchanged and op.unchanged((first.array.shape,), options):
+        return first
     return in_place(first, op, tuple(others), options)
 
 
-def _switched(plain: Callable[..., Any], written: Callable[..., Any], op: Op) -> Callable[..., Any]:
+def _switched(plain: Callable[..., Any], written: Callable[..., Any], before: int) -> Callable[..., Any]:
     """A function with torch's option ``inplace`` behind its other arguments."""
-    place = len(op.tensor_names) + len(op.option_defaults)
 
     def called(*args: Any, inplace: bool = False, **kwargs: Any) -> Any:
-        if len(args) == place + 1:
+        if len(args) == before + 1:
             *args, inplace = args  # type: ignore[assignment]
         return (written if inplace else plain)(*args, **kwargs)
 

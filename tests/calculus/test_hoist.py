@@ -35,6 +35,9 @@ def test_a_bracket_decides_what_stands_beside_it() -> None:
     outside, picked = Ne(I, 1), Where(Eq(I, 1), Entry(Y, I), Entry(X, I) ** 2)
     assert hoisted([Indicator(outside), picked], []) == Indicator(outside) * Entry(X, I) ** 2
     assert hoisted([Indicator(Eq(I, 1)), 2 * picked], []) == 2 * Indicator(Eq(I, 1)) * Entry(Y, I)
+    product, other_bracket = Where(Eq(I, 1), Entry(X, I), Entry(X, I) * Entry(Y, I)), Indicator(Ne(J, 1))
+    decided = Indicator(outside) * other_bracket * Entry(X, I) * Entry(Y, I)
+    assert hoisted([Indicator(outside), product, other_bracket], []) == decided
     other = Total(Where(Eq(K, 1), Entry(Y, K), Entry(X, K)), Tuple(K, size(3)))
     assert hoisted([Indicator(Ne(K, 1)), other], []) == Indicator(Ne(K, 1)) * other  # another k
 

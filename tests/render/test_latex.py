@@ -131,7 +131,7 @@ TABLE = [
     ("Sum(x[i], (i, 0, 2))*bar(z)", r"\left( \sum_i x_i \right)\,\bar z"),
     ("Sum(x[i], (i, 0, 2))**2", r"\left( \sum_i x_i \right)^2"),
     ("Sum(x[i]*Sum(y[i, j], (j, 0, 2)), (i, 0, m - 1))", r"\sum_i x_i \sum_j y_{ij}"),
-    ("Sum(bar(y)[i]*Indicator(i >= k), (i, 0, 4))", r"\sum_i [\,i \ge k\,]\,\bar y_i"),
+    ("Sum(bar(y)[i]*Indicator(i >= k), (i, 0, 4))", r"\sum_{i \ge k} \bar y_i"),
     ("logsumexp(x[i, j], (j, 0, 3)) - x[i, t[i]]", r"\log\sum_j e^{x_{ij}} - x_{i,\,t_i+1}"),
     ("prod(x[i, j], (j, 0, 3))", r"\prod_j x_{ij}"),
     ("amax(x[i, j], (i, 0, 3), (j, 0, 1))", r"\max_{i,j} x_{ij}"),

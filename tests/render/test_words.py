@@ -66,9 +66,14 @@ def messages(language: str) -> list[Message]:
     return [m for m in written(language) if m.id]
 
 
+GITHUB = re.compile(r"\$`([^`\n]+)`\$")
+"""GitHub's notation of a formula that holds what Markdown would take for itself."""
+
+
 @cache
 def page(name: str, format: str, language: str) -> str:
-    return run_of(name).render(format, lang=language, **({"width": 200} if format == "text" else {}))
+    text = run_of(name).render(format, lang=language, **({"width": 200} if format == "text" else {}))
+    return GITHUB.sub(r"$\1$", text) if format == "md" else text
 
 
 @cache

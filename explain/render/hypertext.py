@@ -1,0 +1,86 @@
+"""HTML: sentences with code and formulas in them, MathML, highlighted code."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from functools import cache, lru_cache
+from html import escape
+from typing import Any
+
+from explain.errors import ExplainError
+from explain.render.listing import numbered_lines
+
+OPEN, CLOSE = "\ue000", "\ue001"
+"""Around a formula in a sentence, until the sentence is set: no sentence holds these characters."""
+PARTS = re.compile(f"{OPEN}([^{CLOSE}]*){CLOSE}|`` (.+?) ``|`([^`]+)`", re.DOTALL)
+MACROS = {"substack": r"\begin{gathered}#1\end{gathered}"}
+
+
+def inline(tex: str) -> str:
+    """A formula as it stands in a sentence that ``prose`` will set."""
+    return f"{OPEN}{tex}{CLOSE}"
+
+
+def prose(text: str) -> str:
+    """A sentence as HTML: formulas as MathML, what stands in backticks as code, the rest escaped."""
+    found, at = [], 0
+    for part in PARTS.finditer(text):
+        found.append(escape(text[at : part.start()], quote=False))
+        if part[1] is not None:
+            found.append(mathml(part[1]))
+        else:
+            found.append(f"<code>{escape(part[2] or part[3], quote=False)}</code>")
+        at = part.end()
+    found.append(escape(text[at:], quote=False))
+    return "".join(found)
+
+
+def mathml(tex: str, display: bool = False) -> str:
+    """A formula as MathML, with its LaTeX as annotation. Raises ExplainError for what is no formula: a fault of ours."""
+    return _converted(tex, display)
+
+
+@cache
+def _converter() -> Any:
+    import math_core
+
+    return math_core.LatexToMathML(fancy_error=False, macros=MACROS, annotation=True)
+
+
+@lru_cache(20_000)
+def _converted(tex: str, display: bool) -> str:
+    import math_core
+
+    try:
+        found = str(_converter().convert_with_local_state(tex, displaystyle=display))
+    except math_core.LatexError as error:
+        raise ExplainError(f"a formula cannot be set as MathML ({error}): {tex}") from None
+    return found.replace("&ApplyFunction;", "\u2061").replace(">⊙</mo>", ' largeop="false">⊙</mo>')
+
+
+@lru_cache(1_000)
+def highlighted(code: str) -> str:
+    """Python code with its words marked by classes; lines as they are."""
+    from pygments import highlight
+    from pygments.formatters import HtmlFormatter
+    from pygments.lexers import PythonLexer
+
+    return str(highlight(code, PythonLexer(stripnl=False, ensurenl=False), HtmlFormatter(nowrap=True)))
+
+
+def numbered(code: str) -> list[dict[str, Any] | None]:
+    """The lines of a program with their numbers, highlighted; None for a gap."""
+    lines = highlighted(code).split("\n")
+    return [item and {"number": item[0], "html": lines[item[0] - 1]} for item in numbered_lines(code)]
+
+
+def bare(text: str) -> str:
+    """A sentence without its marks: for the title of a window."""
+    return text.replace(OPEN, "").replace(CLOSE, "").replace("`", "")
+
+
+FILTERS: dict[str, Callable[..., Any]] = {
+    "prose": prose, "inline": inline, "displayed": lambda tex: mathml(tex, True), "highlighted": highlighted,
+    "numbered": numbered, "bare": bare,
+}  # fmt: skip

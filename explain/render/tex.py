@@ -1,0 +1,160 @@
+"""LaTeX: sentences with code and formulas in them, escaped for pdflatex; chains of equations broken into lines."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Callable
+from typing import Any
+
+from explain.render.hypertext import PARTS, bare, inline
+from explain.render.listing import numbered_lines
+
+WIDEST = 78
+"""About so many signs of a formula fit on a line."""
+SPECIAL = {
+    "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "$": r"\$", "&": r"\&", "#": r"\#", "%": r"\%", "_": r"\_",
+    "^": r"\textasciicircum{}", "~": r"\textasciitilde{}", "<": "$<$", ">": "$>$", "|": "$|$", '"': "\\textquotedbl{}",
+}  # fmt: skip
+SIGNS = {
+    "⟨": r"$\langle$", "⟩": r"$\rangle$", "ᵀ": r"$^{\top}$", "·": r"$\cdot$", "×": r"$\times$", "→": r"$\to$",
+    "←": r"$\leftarrow$", "≈": r"$\approx$", "≤": r"$\le$", "≥": r"$\ge$", "≠": r"$\ne$", "−": "$-$", "–": "--", "—": "---",
+    "…": r"\ldots{}", "✓": r"$\checkmark$", "✗": r"$\times$", "∂": r"$\partial$", "Σ": r"$\Sigma$", "∞": r"$\infty$",
+    "⋮": r"$\vdots$", "⊙": r"$\odot$", "⊘": r"$\oslash$", "½": r"$\frac12$", "²": "$^2$", "³": "$^3$",
+    "“": "``", "”": "''", "‘": "`", "’": "'", "∈": r"$\in$", "√": r"$\surd$", "∇": r"$\nabla$", "°": r"$^\circ$",
+    "\u00a0": "~", "⌊": r"$\lfloor$", "⌋": r"$\rfloor$", "⌈": r"$\lceil$", "⌉": r"$\rceil$", "∑": r"$\sum$", "ℓ": r"$\ell$",
+    "±": r"$\pm$", "∘": r"$\circ$", "⊤": r"$\top$", "ₙ": "$_n$", "ᵢ": "$_i$", "ⱼ": "$_j$", "α": r"$\alpha$",
+}  # fmt: skip
+SIGNS |= {chr(0x2080 + k): f"$_{k}$" for k in range(10)}
+SIGNS |= dict(zip("⁰¹⁴⁵⁶⁷⁸⁹⁻", (f"$^{{{s}}}$" for s in "01456789-"), strict=True))
+GREEK = (
+    "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi omicron pi rho varsigma sigma tau upsilon phi "
+    "chi psi omega"
+).split()
+SIGNS |= {chr(0x3B1 + k): rf"$\{name}$" if name != "omicron" else "o" for k, name in enumerate(GREEK)}
+SIGNS |= {chr(0x391 + GREEK.index(n)): rf"$\{n.capitalize()}$" for n in
+          ("gamma", "delta", "theta", "lambda", "xi", "pi", "sigma", "phi", "psi", "omega", "upsilon")}  # fmt: skip
+ACCENTS = {"\u0304": r"\=", "\u0307": r"\."}
+"""Marks over the character before them, where Unicode has no character for the two together."""
+ACCENTED = re.compile(r"[\u00c0-\u017f]")
+CHINESE = re.compile(r"[\u2e80-\u9fff\uf900-\ufaff\uff00-\uffef]")
+
+
+def escaped(text: str) -> str:
+    """The text for pdflatex; a character that no font here has is given by its number."""
+    found: list[str] = []
+    for c in unicodedata.normalize("NFC", text):
+        if c in ACCENTS and found:
+            found.append(rf"{ACCENTS[c]}{{{found.pop()}}}")
+        else:
+            found.append(_character(c))
+    return "".join(found)
+
+
+def _character(c: str) -> str:
+    if c in SPECIAL:
+        return SPECIAL[c]
+    if c in SIGNS:
+        return SIGNS[c]
+    if " " <= c < "\x7f" or c == "\n" or CHINESE.match(c) or ACCENTED.match(c):
+        return c
+    return rf"{{\tiny U+{ord(c):04X}}}"
+
+
+def code(text: str) -> str:
+    """Code in a line; it may break after its punctuation."""
+    return rf"\texttt{{{_broken(escaped(text))}}}"
+
+
+def _broken(text: str) -> str:
+    return re.sub(r"([(,.=]|\\_)(?=\S)", r"\1\\allowbreak{}", text.replace(" ", r"\ \allowbreak{}"))
+
+
+def prose(text: str) -> str:
+    """A sentence as LaTeX: formulas in dollars, what stands in backticks as code, the rest escaped."""
+    found, at = [], 0
+    for part in PARTS.finditer(text):
+        found.append(escaped(text[at : part.start()]))
+        found.append(f"${part[1]}$" if part[1] is not None else code(part[2] or part[3]))
+        at = part.end()
+    return "".join([*found, escaped(text[at:])])
+
+
+def block(text: str) -> str:
+    """Lines of output or code, every blank kept; long lines go on indented."""
+    return "\n".join(_line(line) for line in text.split("\n"))
+
+
+def listing(code: str) -> str:
+    """A program with its line numbers; several empty lines are one gap."""
+    found = []
+    for item in numbered_lines(code):
+        if item is None:
+            found.append(r"\codegap")
+        else:
+            found.append(rf"\numberedline{{{item[0]}}}{{{_spaced(item[1])}}}")
+    return "\n".join(found)
+
+
+def _line(line: str) -> str:
+    return rf"\codeline{{{_spaced(line)}}}" if line.strip() else r"\codegap"
+
+
+def _spaced(line: str) -> str:
+    """The line with all its blanks, and places where it may be broken."""
+    stripped = line.lstrip(" ")
+    return r"\ " * (len(line) - len(stripped)) + _broken(escaped(stripped))
+
+
+def display(tex: str) -> str:
+    """A formula on lines of its own. A chain of equations that is too long is broken before its signs; what is still too
+    wide for the page is made smaller."""
+    parts = _sides(tex)
+    if len(parts) < 2 or _width(tex) <= WIDEST:
+        return rf"\fitted{{{tex}}}"
+    lines: list[str] = []
+    line = parts[0]
+    for part in parts[1:]:
+        if lines or _width(line + part) > WIDEST:
+            lines.append(line)
+            line = part
+        else:
+            line += part
+    lines.append(line)
+    body = " \\\\\n".join([lines[0].replace(" = ", " &= ", 1), *("&" + rest.strip() for rest in lines[1:])])
+    return "\\fitted{\\begin{aligned}\n" + body + "\n\\end{aligned}}"
+
+
+def _sides(tex: str) -> list[str]:
+    """The formula cut before each = or ≈ that stands in no bracket, with the first relation in its first part."""
+    cuts, depth, relations = [], 0, 0
+    for token in re.finditer(r"\\begin\{|\\end\{|\\left(?![a-z])|\\right(?![a-z])|[{}]| = | \\approx ", tex):
+        word = token[0]
+        if word in ("{", "\\left"):
+            depth += 1
+        elif word == "\\begin{":
+            depth += 2  # the brace around its name, which closes at once, and itself
+        elif word in ("}", "\\right"):
+            depth -= 1
+        elif word != "\\end{" and depth == 0:  # an \end closes itself and opens the brace around its name
+            relations += 1
+            if relations > 1:
+                cuts.append(token.start())
+    return [tex[a:b] for a, b in zip([0, *cuts], [*cuts, len(tex)], strict=True)]
+
+
+def _width(tex: str) -> int:
+    """About how many signs wide a formula is: of a matrix its widest row counts once."""
+    flat = re.sub(
+        r"\\begin\{bmatrix\}(.*?)\\end\{bmatrix\}", lambda m: max(m[1].split(r"\\"), key=len).replace("&", "  "), tex
+    )
+    flat = re.sub(r"\\frac\{([^{}]*)\}\{([^{}]*)\}", lambda m: max(m[1], m[2], key=len), flat)
+    flat = re.sub(r"\\(?:mathrm|text|bar|overline|operatorname|left|right|big|Bigl|Bigr)\b", "", flat)
+    flat = re.sub(r"\\[a-zA-Z]+", "x", flat)
+    return len(re.sub(r"[{}_^\\ ]", "", flat))
+
+
+FILTERS: dict[str, Callable[..., Any]] = {
+    "prose": prose, "inline": inline, "displayed": display, "code_block": block, "numbered": listing, "bare": bare,
+    "escaped": escaped,
+}  # fmt: skip
