@@ -72,6 +72,7 @@ from explain.torch.nn.layers import (
     Dropout2d,
     Dropout3d,
     Embedding,
+    FeatureAlphaDropout,
     Flatten,
     Fold,
     GroupNorm,
@@ -128,6 +129,7 @@ from explain.torch.nn.losses import (
     SmoothL1Loss,
     SoftMarginLoss,
     TripletMarginLoss,
+    TripletMarginWithDistanceLoss,
 )  # fmt: skip
 from explain.torch.nn.module import Module
 from explain.torch.nn.parameter import Buffer, Parameter
