@@ -293,15 +293,18 @@ class _Evaluation:
     def _reduction(self, e: Reduction) -> Named:
         bound = self._bind(e)
         value, free = self._spread(e.body, bound)
-        return REGISTRY[e.op].forward(value, dim=_as_dim(len(free), value.ndim), **self._options(e)), free
+        return REGISTRY[e.op].forward(value, **self._axes_and_options(e, free)), free
 
-    def _options(self, e: Any) -> dict[str, float]:
-        return {name: float(self.value(n)[0]) for name, n in options_of(e).items()}
+    def _axes_and_options(self, e: Any, free: Axes) -> dict[str, Any]:
+        options: dict[str, Any] = {name: float(self.value(n)[0]) for name, n in options_of(e).items()}
+        if not REGISTRY[e.op].of_matrices:
+            options["dim"] = _as_dim(len(free), len(free) + len(e.bound))
+        return options
 
     def _transform(self, e: Transform) -> Named:
         bound = self._bind(e)
         value, free = self._spread(e.body, bound)
-        whole = REGISTRY[e.op].forward(value, dim=_as_dim(len(free), value.ndim), **self._options(e))
+        whole = REGISTRY[e.op].forward(value, **self._axes_and_options(e, free))
         return self._at(whole, [*free, *e.positions])
 
     def _entry(self, e: Entry) -> Named:

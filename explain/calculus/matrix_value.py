@@ -109,7 +109,8 @@ class _Run:
 
     def reduce(self, t: MReduce) -> Any:
         over = (0, 1) if t.axis is None else (t.axis,)
-        return np.reshape(REGISTRY[t.op].forward(self.value(t.of), dim=over), (-1, 1))
+        axes = {} if REGISTRY[t.op].of_matrices else {"dim": over}
+        return np.reshape(REGISTRY[t.op].forward(self.value(t.of), **axes), (-1, 1))
 
     def scale(self, t: MScale) -> Any:
         found = self.number(t.scalar) * self.value(t.of)

@@ -132,6 +132,11 @@ def _declared(e: Reduction | Transform) -> Namespace:
     return s
 
 
+def says_itself(op: str) -> bool:
+    """Whether what the op makes of a tensor is shown by a sign after the tensor's name: A⁻¹."""
+    return op in REGISTRY and getattr(REGISTRY[op], "latex", "").startswith("^")
+
+
 def named(op: Op) -> str:
     """The LaTeX name of a function or reduction."""
     return getattr(op, "latex", "") or rf"\operatorname{{{op.name}}}".replace("_", r"\_")

@@ -15,6 +15,7 @@ from sympy import Eq, Expr, S
 from explain.calculus import walk
 from explain.calculus.express import final, letters, weight
 from explain.calculus.matrix import checked_matrix_form
+from explain.calculus.rules import says_itself
 from explain.calculus.symbols import (
     UNIT,
     Entry,
@@ -338,7 +339,11 @@ class _Planner:
         """Softmax (and the like) of a plain tensor under a name of its own: P, defined in a where-line."""
         if not e.args:
             return e
-        if isinstance(e, Transform | Reduction) and e.op in NAMES_OF_PARTS and isinstance(e.body, Entry):
+        if (
+            isinstance(e, Transform | Reduction)
+            and isinstance(e.body, Entry)
+            and (e.op in NAMES_OF_PARTS or says_itself(e.op))
+        ):
             return self._let(e)
         return rebuild(e, [self._with_lets(a) for a in e.args])
 
@@ -353,6 +358,8 @@ class _Planner:
         renamed = {i: q for i, q in zip(body.indices, place, strict=True) if i not in positions}
         at = [q for i, q in zip(body.indices, place, strict=True) if i in positions]
         ordered = sorted(e.limits, key=lambda limit: body.indices.index(limit[0]))
+        if says_itself(e.op) and tuple(ordered) != e.limits:
+            return e  # of the transpose
         inside, numbers = body.xreplace(renamed), e.numbers
         key = Reduction(e.op, inside, *ordered, *numbers) if whole else Transform(e.op, inside, ordered, at, *numbers)
         if key not in self.lets:
@@ -360,7 +367,7 @@ class _Planner:
             if shape is None:
                 return e
             sizes = [n for _, n in places("q", shape)]
-            name = self._unused(NAMES_OF_PARTS[e.op])
+            name = self._unused(f"{e.op}({body.tensor.name})" if says_itself(e.op) else NAMES_OF_PARTS[e.op])
             binds = tuple((q, n) for i, q, n in zip(body.indices, place, sizes, strict=True) if i in held)
             shown = self._shown(key, just_indices(binds), tidy=False)
             self.lets[key] = PlannedLet(name, e.op, binds, key, shown)

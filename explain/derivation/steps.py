@@ -157,6 +157,8 @@ def _grow(tape: Tape, k: int, uses: Counter[int], sizes: dict[int, _Size], inner
 
 def _belongs(tape: Tape, applied: Applied, kind: str, position: int, below: _Size, size: _Size, source: Applied) -> bool:
     lower = _kind(source)
+    if hasattr(applied.op, "differential"):  # it speaks of its inputs by their names
+        return False
     if below.closed or lower == "alone" or source.op.name in UNREADABLE_INSIDE or not hasattr(source.op, "formula"):
         return False
     if kind == "entrywise":

@@ -56,8 +56,9 @@ class StepFormula:
     """One step as mathematics: one entry of its output at ``out``, evaluated and as written.
 
     ``differential``: per input name, one entry of the change of the output for a change ``d(input)``, where the op is
-    given by a differential rule; then ``formula`` is the entry of the op's own name. ``written`` is None for what has no
-    formula at all (a comparison, argmax). ``signature``: equal for steps that do the same.
+    given by a differential rule; then ``formula`` is the entry of the op's own name, unless it has a formula besides.
+    ``written`` is None for what has no formula at all (a comparison, argmax). ``signature``: equal for steps that do the
+    same.
     """
 
     group: Group
@@ -195,9 +196,12 @@ class Deriver:
         name = self.names[group.output]
         last = self.tape.applied[group.applied[-1]]
         if hasattr(last.op, "differential"):
-            source = self.names[last.inputs[0]]
-            entry = Entry(TensorName(f"{last.op.name}({source})"), *indices)
-            return StepFormula(group, name, out, entry, entry, {source: self._differential(group, name, out)})
+            differential = self._differential(group, name, out)
+            if hasattr(last.op, "formula"):
+                formula, written = (self._entry(group, group.output, indices, out, mode) for mode in (False, True))
+                return StepFormula(group, name, out, plain_exponents(bare(formula)), bare(written), differential)
+            entry = Entry(TensorName(named_result(self.tape, group, self.names)), *indices)
+            return StepFormula(group, name, out, entry, entry, differential)
         if any(not hasattr(self.tape.applied[k].op, "formula") for k in group.applied):
             return StepFormula(group, name, out, Entry(TensorName(name), *indices), None, {})
         formula, written = (self._entry(group, group.output, indices, out, mode) for mode in (False, True))
@@ -258,15 +262,30 @@ class Deriver:
         found = applied.op.formula(s, indices, *operands, **options)
         return found[which] if isinstance(found, tuple) else found
 
-    def _differential(self, group: Group, name: str, out: tuple[Bind, ...]) -> Expr:
-        applied = self.tape.applied[group.applied[-1]]
-        (x,) = applied.inputs
-        shape = self.tape.values[x].shape
-        s = self._namespace(group.applied[-1], False, out)
-        y = tensor_operand(TensorName(name), self.tape.values[group.output].shape, False)
-        change = tensor_operand(TensorName(f"d({self.names[x]})"), shape, False)
+    def _differential(self, group: Group, name: str, out: tuple[Bind, ...]) -> dict[str, Expr]:
+        """Per input name, what the change of the output owes to the change of that input."""
+        k = group.applied[-1]
+        applied = self.tape.applied[k]
+        s = self._namespace(k, False, out)
+        results = []
+        for i, key in zip(applied.outputs, applied.op.fields or ("y",), strict=True):
+            named = i == group.output or i in self.names
+            shape = self.tape.values[i].shape
+            results.append(tensor_operand(TensorName(self.names[i]), shape, False) if named else s.given(key))
+        ins = [self._operand(group, i, False) for i in applied.inputs]
+        changes = [
+            tensor_operand(TensorName(f"d({self.names[i]})"), self.tape.values[i].shape, False) for i in applied.inputs
+        ]
+        options = applied.op.complete(applied.options)
+        y: Any = results[0]
+        if len(results) > 1:
+            y, options = tuple(results), options | {"which": applied.outputs.index(group.output)}
         op: Any = applied.op
-        return bare(op.differential(s, just_indices(out), y, self._operand(group, x, False), change))
+        found: dict[str, Expr] = {}
+        for i, part in zip(applied.inputs, op.differential(s, just_indices(out), y, changes, *ins, **options), strict=True):
+            if part is not None:
+                found[self.names[i]] = found.get(self.names[i], S.Zero) + plain_exponents(bare(part))
+        return found
 
     # one link
 
@@ -353,6 +372,14 @@ class Deriver:
         if not e.has(name):
             return e
         return walk.canonical(settled(expand_entries(e, name, step.formula, just_indices(step.out))))
+
+
+def named_result(tape: Tape, group: Group, names: dict[int, str]) -> str:
+    """What the result of an op without a formula of its entries is called: inv(A)."""
+    applied = tape.applied[group.applied[-1]]
+    which = applied.outputs.index(group.output)
+    word = applied.op.fields[which] if applied.op.fields else applied.op.name
+    return f"{word}({names[applied.inputs[0]]})"
 
 
 def written_product(link: Link) -> Expr | None:

@@ -16,7 +16,7 @@ from explain.derivation.plan import TANGENT, Plan, PlannedStep
 from explain.derivation.pullback import pull_back, pull_back_whole, walk_back
 from explain.derivation.replay import Replay, differences
 from explain.derivation.request import Request
-from explain.derivation.symbolic import Bind, bar, given_arrays
+from explain.derivation.symbolic import Bind, bar, given_arrays, named_result
 from explain.errors import CannotDerive
 from explain.tape.dtypes import BY_NUMPY
 
@@ -45,8 +45,8 @@ class Witnesses:
             found[name] = given_arrays(self.tape, k)[key]
         for group in self.plan.groups:
             last = self.tape.applied[group.applied[-1]]
-            if hasattr(last.op, "differential"):
-                found[f"{last.op.name}({self.plan.names[last.inputs[0]]})"] = found[self.plan.names[group.output]]
+            if hasattr(last.op, "differential") and not hasattr(last.op, "formula"):
+                found[named_result(self.tape, group, self.plan.names)] = found[self.plan.names[group.output]]
         if self.plan.seed:
             assert self.r.backward is not None
             found[self.plan.seed] = np.asarray(self.r.backward.seed, np.float64)

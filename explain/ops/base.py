@@ -84,6 +84,7 @@ class Op:
     outputs: int = 1  # how many tensors forward returns; 0: a tuple of as many as the call asks for
     fields: tuple[str, ...] = ()  # names of the outputs in torch's named result
     listed: bool = False  # torch takes the tensors as one list: stack([a, b])
+    of_matrices: bool = False  # takes the last two axes as rows and columns, wherever it stands in formulas
     composite: bool = False  # made of other ops, without rule and formula of its own
     differentiable: bool = True
     not_implemented: str = ""  # torch's own name of an op whose derivative torch has not: its backward raises

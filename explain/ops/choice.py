@@ -27,7 +27,8 @@ from explain.ops.reductions import spread
 from explain.ops.registry import block, register
 
 
-def _is_tie(x: Any, y: Any, over: tuple[int, ...]) -> Any:
+def is_tie(x: Any, y: Any, over: tuple[int, ...]) -> Any:
+    """Where several entries along the axes are equal to y, with the axes kept."""
     return np.add.reduce(x == y, axis=over, keepdims=True) > 1
 
 
@@ -54,7 +55,7 @@ class Extremum(Op):
 
     def _ties(self, x: Any, *, dim: Any = None, keepdim: bool = False) -> Any:
         over = axes(dim, x.ndim)
-        return _is_tie(x, self.ufunc.reduce(x, axis=over, keepdims=True), over)
+        return is_tie(x, self.ufunc.reduce(x, axis=over, keepdims=True), over)
 
     def bind(self, *args: Any, **kwargs: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
         if not self.by_dim and len(args) + len(kwargs) > 1:
@@ -144,7 +145,7 @@ class ExtremumOfAxis(Picked):
 
     def _ties(self, x: Any, *, dim: int, keepdim: bool = False) -> Any:
         over = axes(dim, x.ndim)
-        return _is_tie(x, self._ufunc.reduce(x, axis=over, keepdims=True), over)
+        return is_tie(x, self._ufunc.reduce(x, axis=over, keepdims=True), over)
 
     def bind(self, *args: Any, **kwargs: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
         ins, options = super().bind(*args, **kwargs)

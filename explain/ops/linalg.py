@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from explain.ops.base import Op, Options, Sample, Shape, broadcast_error, word
+from explain.ops.base import Op, Options, Sample, Shape, broadcast_error, numpy_dtype, word
 from explain.ops.registry import block, register
 
 
@@ -214,8 +214,29 @@ class Bmm(_Ranked):
         return super().forward(a, b)
 
 
-class _LinAlgError(RuntimeError):
-    """A matrix that has no inverse; torch's class is called ``_LinAlgError``."""
+class LinAlgError(RuntimeError):
+    """A matrix that has no inverse or no such factors; torch's class is called ``_LinAlgError``."""
+
+
+LinAlgError.__name__ = LinAlgError.__qualname__ = "_LinAlgError"
+
+
+def refuse_not_square(name: str, a: Any) -> None:
+    """Raise torch's errors for what is no batch of square matrices of floating point numbers."""
+    refuse_no_matrix(name, a)
+    if a.shape[-1] != a.shape[-2]:
+        raise RuntimeError(
+            f"{name}: A must be batches of square matrices, but they are {a.shape[-2]} by {a.shape[-1]} matrices"
+        )
+
+
+def refuse_no_matrix(name: str, a: Any) -> None:
+    """Raise torch's errors for what is no batch of matrices of floating point numbers."""
+    dtype = numpy_dtype(a)
+    if a.ndim < 2:
+        raise RuntimeError(f"{name}: The input tensor A must have at least 2 dimensions.")
+    if dtype.kind != "f":
+        raise RuntimeError(f"{name}: Expected a floating point or complex tensor as input. Got {word(dtype)}")
 
 
 @block
@@ -223,8 +244,9 @@ class Inverse(Op):
     """Y = A⁻¹, given by what it does: A Y = I. Its derivative comes from differentiating that equation."""
 
     name = "inv"
-    functions = ("inv", "inverse")
+    functions = ("inverse", "linalg.inv")
     methods = ("inverse",)
+    of_matrices = True
     kind = "differential"
     rule = "inv"
     uses = ("y",)
@@ -236,21 +258,13 @@ class Inverse(Op):
     )
 
     def forward(self, a: Any) -> Any:
-        if a.ndim < 2:
-            raise RuntimeError("linalg.inv: The input tensor A must have at least 2 dimensions.")
-        if a.dtype.kind != "f":
-            raise RuntimeError(f"linalg.inv: Expected a floating point or complex tensor as input. Got {word(a.dtype)}")
-        if a.shape[-1] != a.shape[-2]:
-            raise RuntimeError(
-                "linalg.inv: A must be batches of square matrices, "
-                f"but they are {' by '.join(map(str, a.shape[-2:]))} matrices"
-            )
+        refuse_not_square("linalg.inv", a)
         try:
             return np.linalg.inv(a)
         except np.linalg.LinAlgError:
             where, pivot = _first_zero_pivot(a)
             batch = f"(Batch element {where}): " if a.ndim > 2 else ""
-            raise _LinAlgError(
+            raise LinAlgError(
                 f"linalg.inv: {batch}The diagonal element {pivot} is zero, the inversion could not be completed because the "
                 "input matrix is singular."
             ) from None
@@ -259,17 +273,22 @@ class Inverse(Op):
         back = xp.mT(y)
         return (-xp.matmul(back, xp.matmul(g, back)),)
 
-    def differential(self, s: Any, out: Any, y: Any, a: Any, da: Any) -> Any:
+    def differential(self, s: Any, out: Any, y: Any, changes: Any, a: Any) -> Any:
         """One entry of dY for a change dA: from dA Y + A dY = 0, dY = −Y dA Y."""
         *batch, i, j = out
         k, l = s.index(y.shape[-1]), s.index(y.shape[-1])
-        return -s.total(y[(*batch, i, k)] * da[(*batch, k, l)] * y[(*batch, l, j)], k, l)
+        return (-s.total(y[(*batch, i, k)] * changes[0][(*batch, k, l)] * y[(*batch, l, j)], k, l),)
 
     def equation(self, s: Any, out: Any, y: Any, a: Any) -> Any:
         """One entry of A Y − I, which is zero."""
         *batch, i, j = out
         k = s.index(y.shape[-1])
         return s.total(a[(*batch, i, k)] * y[(*batch, k, j)], k) - s.indicator(s.equal(i, j))
+
+    def slopes_of_transform(self, s: Any, y: Any, at: Any, other: Any, body: Any, bound: Any) -> tuple[Any, Any]:
+        """∂Y_ij/∂A_kl = −Y_ik Y_lj."""
+        (i, j), (k, l) = y.positions, other
+        return 0, -s.transform("inv", body, bound, (i, k)) * s.transform("inv", body, bound, (l, j))
 
 
 def _first_zero_pivot(a: Any) -> tuple[int, int]:

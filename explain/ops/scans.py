@@ -219,7 +219,7 @@ def _in_dtype(name: str) -> Any:
     """The op computed in another dtype."""
 
     def compose(xp: Any, x: Any, *, dim: int, dtype: Any) -> Any:
-        return getattr(xp, name)(cast(xp, x, dtype), dim=dim)
+        return cast(xp, getattr(xp, name)(cast(xp, x, dtype), dim=dim), dtype)
 
     return compose
 

@@ -397,6 +397,12 @@ def opposite(c: Any) -> Any:
 # transforms
 
 
+def is_of_whole_matrix(e: Transform | Reduction) -> bool:
+    """Whether something is made of a matrix as it stands: det A."""
+    op = REGISTRY.get(e.op)
+    return op is not None and op.of_matrices and isinstance(e.body, Entry) and e.body.indices[-2:] == e.bound
+
+
 def written_out(e: Transform | Reduction) -> Expr | None:
     """The formula that its op stands for, where the op wants to be shown so, or None."""
     write = getattr(REGISTRY[e.op], "written", None) if e.op in REGISTRY else None

@@ -20,7 +20,7 @@ from explain.render.printer import ATOM, BIG, POWER, PRODUCT, SUM, Piece, Printe
 LOWER = dict(zip("0123456789aehijklmnoprstuvx+-", "₀₁₂₃₄₅₆₇₈₉ₐₑₕᵢⱼₖₗₘₙₒₚᵣₛₜᵤᵥₓ₊₋", strict=True))
 RAISED = dict(zip("0123456789+-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻", strict=True))
 ACCENTS = {"bar": "\u0304", "dot": "\u0307"}
-FUNCTIONS = {"sigmoid": "σ", "maximum": "max", "minimum": "min", "ndtr": "Φ"}
+FUNCTIONS = {"sigmoid": "σ", "maximum": "max", "minimum": "min", "ndtr": "Φ", "logdet": "log det", "logabsdet": "log|det|"}
 BIG_SIGNS = {"sum": "Σ", "prod": "Π", "max": "max", "min": "min", "logsumexp": "log Σ"}
 
 
@@ -163,7 +163,7 @@ class PlainPrinter(Printer):
         return f"{name}({inner})", ATOM
 
     def over(self, op: str, bound: Sequence[str], body: str) -> str:
-        return f"{op}{self.bound(bound)}({body})"
+        return f"{FUNCTIONS.get(op, op)}{self.bound(bound) if bound else ''}({body})"
 
     def cases(self, rows: Sequence[tuple[str, str]]) -> Piece:
         return "{" + "; ".join(f"{value}, {condition}" for value, condition in rows) + "}", ATOM

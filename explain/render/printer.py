@@ -12,6 +12,7 @@ from sympy import Expr, Mul, S, Symbol
 from sympy.core.relational import Relational
 from sympy.logic.boolalg import And, Not, Or
 
+from explain.calculus.rules import says_itself
 from explain.calculus.symbols import (
     Call,
     Digit,
@@ -171,6 +172,8 @@ class Printer:
         if isinstance(e, Reduction):
             if e.op in order.BIG_REDUCTIONS:
                 return self.big(order.BIG_REDUCTIONS[e.op], e)
+            if order.is_of_whole_matrix(e):
+                return self.over(e.op, (), self.text(Entry(e.body.tensor, *e.body.indices[:-2]))), ATOM
             written = order.written_out(e)
             return self.piece(written) if written else (self.over(e.op, self.letters(e.bound), self.text(e.body)), ATOM)
         if isinstance(e, Transform):
@@ -212,6 +215,8 @@ class Printer:
             body, condition = order.restricted(e)
             upto = "" if condition is None else self.condition(condition)
             return self.others(e.positions, self.letters(e.bound), self.inside(body, BIG), upto), BIG
+        if says_itself(e.op) and order.is_of_whole_matrix(e):
+            return self.piece(Entry(TensorName(f"{e.op}({e.body.tensor.name})"), *e.body.indices[:-2], *e.positions))
         written = order.written_out(e)
         if written:
             return self.piece(written)

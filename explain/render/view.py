@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from sympy import Expr, Pow
 
+from explain.calculus.rules import says_itself
 from explain.calculus.symbols import TensorName
 from explain.derivation.check import DIFFERENCES, FORMULA
 from explain.derivation.model import Check, Derivation, Fold, Formula, Gradient, Note, Row, Step
@@ -91,7 +92,8 @@ def _derivative(g: Gradient, d: Derivation, t: Typesetter, letters: tuple[str, .
 def _where(d: Derivation, t: Typesetter) -> list[str]:
     """Definitions of the names that the closed forms use, once for all of them, in the order they are made."""
     used = {name for g in d.gradients if g.closed_form for name in g.closed_form.lets}
-    lets = [t.equation([t.entry(p.name, p.formula.letters), t.formula(p.formula)]) for p in d.lets if p.name in used]
+    told = [p for p in d.lets if p.name in used and not says_itself(p.kind)]
+    lets = [t.equation([t.entry(p.name, p.formula.letters), t.formula(p.formula)]) for p in told]
     return [_entry_of(r, t) for r in d.rows if r.name in used and r.formula] + lets
 
 

@@ -29,7 +29,8 @@ def _formulas(op: Op, sample: Sample) -> Iterator[tuple[str, Expr]]:
     ins = [stream.uniform(*op.domain, i)[()] if isinstance(i, tuple) else i[()] for i in sample.inputs]
     options = op.complete(sample.options)
     y = op.forward(*ins, **options)
-    first = y[0] if isinstance(y, tuple) else y
+    outputs = y if isinstance(y, tuple) else (y,)
+    first = outputs[0]
     given = {k: np.asarray(v) for k, v in op.given(y, *ins, **options).items()}
     names = [TensorName((*NAMES, *(f"t{k}" for k in range(9)))[k]) for k in range(len(ins))]
     out = _places("o", np.shape(first))
@@ -41,8 +42,13 @@ def _formulas(op: Op, sample: Sample) -> Iterator[tuple[str, Expr]]:
         s.declare(tuple(free), [n for _, n in out])
         operands = [tensor_operand(n, np.shape(a), as_written) for n, a in zip(names, ins, strict=True)]
         if hasattr(op, "differential"):
-            y, change = (tensor_operand(TensorName(n), np.shape(first), as_written) for n in ("inv(x)", "d(x)"))
-            return bare(op.differential(s, tuple(free), y, *operands, change))
+            results = [tensor_operand(TensorName(f"{op.name}(x)"), np.shape(part), as_written) for part in outputs]
+            changes = [
+                tensor_operand(TensorName(f"d({n.name})"), np.shape(a), as_written) for n, a in zip(names, ins, strict=True)
+            ]
+            result = results[0] if op.outputs == 1 else tuple(results)
+            one = {} if op.outputs == 1 else {"which": 0}
+            return bare(op.differential(s, tuple(free), result, changes, *operands, **options, **one)[0])
         which = {} if op.outputs else {"which": 0}
         found = op.formula(s, tuple(free), *operands, **options, **which)
         return bare(found[0] if isinstance(found, tuple) else found)
