@@ -36,8 +36,9 @@ def of_floats(name: str, forward: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _not_above_zero(xp: Any, x: Any) -> Any:
-    """x where it is negative, for exponentials that would overflow at places where they are not wanted."""
-    return xp.clamp_max(x, 0.0)
+    """x where it is negative, else a constant 0: exponentials do not overflow at places where they are not wanted, and as
+    in torch the slope does not change at 0 itself."""
+    return xp.where(x >= 0, 0.0, x)
 
 
 # exponential on the left: ELU and its relatives
