@@ -73,6 +73,7 @@ from explain.torch.nn.layers import (
     Dropout3d,
     Embedding,
     EmbeddingBag,
+    FeatureAlphaDropout,
     Flatten,
     Fold,
     GroupNorm,
@@ -129,6 +130,7 @@ from explain.torch.nn.losses import (
     SmoothL1Loss,
     SoftMarginLoss,
     TripletMarginLoss,
+    TripletMarginWithDistanceLoss,
 )  # fmt: skip
 from explain.torch.nn.module import Module
 from explain.torch.nn.parameter import Buffer, Parameter

@@ -249,6 +249,12 @@ class AlphaDropout(_Dropout):
     function = "alpha_dropout"
 
 
+class FeatureAlphaDropout(_Dropout):
+    """The same for whole channels."""
+
+    function = "feature_alpha_dropout"
+
+
 class Flatten(Module):
     """Axes from ``start_dim`` to ``end_dim`` as one."""
 
