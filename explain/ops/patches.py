@@ -188,8 +188,8 @@ def _windows(
     if rows < 1 or columns < 1:
         raise RuntimeError(
             f"Given input with spatial size ({h}, {w}), kernel_size=({kh}, {kw}), dilation=({dh}, {dw}), "
-            f"padding=({ph}, {pw}), calculated shape of the array of sliding blocks as ({rows}, {columns}), but its components "
-            "must be at least one."
+            f"padding=({ph}, {pw}), calculated shape of the array of sliding blocks as ({rows}, {columns}), but its "
+            "components must be at least one."
         )
     i = np.arange(kh)[:, None] * dh + np.arange(rows) * sh
     j = np.arange(kw)[:, None] * dw + np.arange(columns) * sw
