@@ -76,6 +76,8 @@ def to_ours(value: Any, leaves: list[tuple[Any, Tensor]]) -> Any:
         return made if isinstance(value, list) else tuple(made)
     if isinstance(value, dict):
         return {key: to_ours(part, leaves) for key, part in value.items()}
+    if isinstance(value, torch.nn.PairwiseDistance):
+        return ours.nn.PairwiseDistance(value.norm, value.eps, value.keepdim)
     if callable(value) and type(value).__module__.startswith("torch"):
         raise NotImplementedError(f"argument of type {type(value).__name__}")
     return value
