@@ -23,6 +23,21 @@ __all__ = [
     "record", "run", "run_file",
 ]  # fmt: skip
 
+
+def load_ipython_extension(shell: Any) -> None:
+    """``%load_ext explain`` in a notebook."""
+    from explain.hosts.jupyter import load
+
+    load(shell)
+
+
+def unload_ipython_extension(shell: Any) -> None:
+    """``%unload_ext explain``."""
+    from explain.hosts.jupyter import unload
+
+    unload(shell)
+
+
 _HOMES = {
     "derive": "explain.derivation.direct",
     "expr": "explain.derivation.expression",

@@ -246,6 +246,10 @@ class Namespace:
         """Which of n runs of ``step`` positions the position ``i`` lies in."""
         return Digit(i, symbols.size(step), n)
 
+    def all_of(self, brackets: Sequence[Any]) -> Any:
+        """The condition that all of the brackets hold."""
+        return And(*(bare(b).condition for b in brackets))
+
     def within(self, i: Any, start: int, end: int, size: int) -> list[Any]:
         """Brackets that say that a position along an axis of this size lies in start ≤ i < end: those that are needed."""
         below = [self.indicator(i >= start)] if start > 0 else []

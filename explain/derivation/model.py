@@ -228,11 +228,17 @@ class Derivation:
         return all(c.status != "failed" for c in checks)
 
     def render(self, format: str = "md", **options: Any) -> str:
-        """The derivation alone as a page in a format: md, text or json."""
+        """The derivation alone as a page in a format: md, text, html, tex or json."""
         return Run("", "derivation", (), (self,)).render(format, **options)
 
+    def _repr_html_(self) -> str:
+        return Run("", "derivation", (), (self,))._repr_html_()
+
     def _repr_markdown_(self) -> str:
-        return self.render("md")
+        return self.render("md", dialect="myst")
+
+    def _repr_latex_(self) -> str:
+        return Run("", "derivation", (), (self,))._repr_latex_()
 
     def __str__(self) -> str:
         return self.render("text")
@@ -285,13 +291,23 @@ class Run:
         return run_from_json(text)
 
     def render(self, format: str = "md", **options: Any) -> str:
-        """The page as text in a format: md, text or json."""
+        """The page as text in a format: md, text, html, tex or json. Options: ``explain.render.document.render_run``."""
         from explain.render.document import render_run
 
         return render_run(self, format, **options)
 
+    def _repr_html_(self) -> str:
+        from explain.render.document import render_cell
+
+        return render_cell(self)
+
     def _repr_markdown_(self) -> str:
-        return self.render("md")
+        return self.render("md", dialect="myst")
+
+    def _repr_latex_(self) -> str:
+        from explain.render.document import closed_forms
+
+        return closed_forms(self)
 
     def __str__(self) -> str:
         return self.render("text")

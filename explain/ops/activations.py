@@ -12,9 +12,9 @@ import numpy as np
 from explain.ops.base import NoMatch, Sample, word
 from explain.ops.entrywise import ALONE, Elementwise, elementwise
 from explain.ops.registry import composite
-from explain.ops.special_values import in_own_dtype, ndtr
+from explain.ops.special_values import erf, in_own_dtype
 
-normal_share = in_own_dtype(ndtr)
+erf_in_own_dtype = in_own_dtype(erf)
 
 SELU_ALPHA = 1.6732632423543772
 SELU_SCALE = 1.0507009873554805
@@ -36,8 +36,9 @@ def of_floats(name: str, forward: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _not_above_zero(xp: Any, x: Any) -> Any:
-    """x where it is negative, for exponentials that would overflow at places where they are not wanted."""
-    return xp.clamp_max(x, 0.0)
+    """x where it is negative, else a constant 0: exponentials do not overflow at places where they are not wanted, and as
+    in torch the slope does not change at 0 itself."""
+    return xp.where(x >= 0, 0.0, x)
 
 
 # exponential on the left: ELU and its relatives
@@ -206,10 +207,16 @@ class _Gelu(Elementwise):
         return super().bind(*args, **kwargs)
 
 
+def _gelu_rule(xp: Any, g: Any, y: Any, x: Any) -> Any:
+    share = (xp.erf(x * math.sqrt(0.5)) + 1) / 2
+    return g * (share + x * xp.exp(x * x / -2) / math.sqrt(2 * math.pi))
+
+
 elementwise(
     "gelu",
-    of_floats("GeluKernelImpl", lambda x: x * normal_share(x)),
-    lambda xp, g, y, x: g * (xp.ndtr(x) + x * xp.exp(x * x / -2) / math.sqrt(2 * math.pi)),
+    # from erf, as in torch: the normal distribution itself would be closer far on the left, but round otherwise
+    of_floats("GeluKernelImpl", lambda x: x * 0.5 * (1 + erf_in_own_dtype(x * math.sqrt(0.5)))),
+    _gelu_rule,
     formula=lambda s, x: x * s.function("ndtr", x),
     uses="x",
     functions=("F.gelu",),

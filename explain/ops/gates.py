@@ -104,7 +104,7 @@ def _hardtanh(x: Any, *, min_val: float = -1.0, max_val: float = 1.0) -> Any:
 
 
 def _strictly_between(xp: Any, g: Any, x: Any, low: float, high: float) -> Any:
-    return xp.where(xp.logical_or(x <= low, x >= high), 0.0, g)
+    return xp.where(xp.logical_and(x > low, x < high), g, 0.0)
 
 
 elementwise(
@@ -197,7 +197,7 @@ elementwise(
 elementwise(
     "hardshrink",
     of_floats("hardshrink_cpu", lambda x, *, lambd=0.5: np.where(np.abs(x) <= lambd, x.dtype.type(0), x)[()]),
-    lambda xp, g, y, x, lambd=0.5: xp.where(xp.abs(x) <= lambd, 0.0, g),
+    lambda xp, g, y, x, lambd=0.5: xp.where(xp.abs(x) > lambd, g, 0.0),
     definition=lambda s, x, lambd: s.where(x > lambd, x, s.where(x < -lambd, x, 0)),
     slopes=lambda s, y, x, lambd: s.indicator(x > lambd) + s.indicator(x < -lambd),
     uses="x",
@@ -222,7 +222,7 @@ def _softshrink(x: Any, *, lambd: float = 0.5) -> Any:
 elementwise(
     "softshrink",
     of_floats("softshrink_check", _softshrink),
-    lambda xp, g, y, x, lambd=0.5: xp.where(xp.abs(x) <= lambd, 0.0, g),
+    lambda xp, g, y, x, lambd=0.5: xp.where(xp.abs(x) > lambd, g, 0.0),
     definition=lambda s, x, lambd: s.where(x > lambd, x - lambd, s.where(x < -lambd, x + lambd, 0)),
     slopes=lambda s, y, x, lambd: s.indicator(x > lambd) + s.indicator(x < -lambd),
     uses="x",

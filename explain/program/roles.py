@@ -12,7 +12,6 @@ from enum import Enum
 
 from explain.ops import FUNCTIONS, METHODS, Op
 from explain.ops.base import ARGUMENT_ALIASES, TENSOR_ALIASES
-from explain.ops.optional import WithOptional
 
 FLOWING = (ast.Add, ast.Sub, ast.Mult)  # i + 1 as an index makes i an index
 

@@ -118,6 +118,23 @@ def render_run(
     return str(environment.get_template(chosen.frame).render(page=page, body=text, language=language, **asked)) + "\n"
 
 
+def render_cell(run: Run, **options: Any) -> str:
+    """The page in HTML as a part of a notebook: with its style, without a frame. ``options`` as of ``render_run``."""
+    body = render_run(run, "html", standalone=False, **options)
+    lang = options.get("lang", "en")
+    cell = _environment(lang).get_template("html/cell.j2")
+    return str(cell.render(body=body, language=HTML_LANGUAGES.get(lang, lang)))
+
+
+def closed_forms(run: Run, index_base: int = 1) -> str:
+    """The closed forms of all gradients of a run as one formula in LaTeX, in dollars; empty if there are none."""
+    with distinct(names_in(run)):
+        page = run_view(run, Latex(index_base))
+    lines = [a["matrix"] or a["index"] for d in page["derivations"] for a in d["answers"] if a["index"]]
+    aligned = _environment("en").filters["aligned"]
+    return f"$$\n\\begin{{aligned}}\n{aligned(lines)}\n\\end{{aligned}}\n$$" if lines else ""
+
+
 @cache
 def _environment(lang: str) -> Any:
     import jinja2

@@ -21,9 +21,8 @@ def function(namespace: str, name: str) -> Callable[..., Any]:
     def written(*args: Any, **kwargs: Any) -> Any:
         return _in_place(table, name, *args, **kwargs)
 
-    called = written if name.endswith("_") else plain
-    if namespace == "F" and table[name][0].before_inplace:
-        called = _switched(plain, written, table[name][0].before_inplace)
+    before = table[name][0].before_inplace if namespace == "F" else 0
+    called = written if name.endswith("_") else _switched(plain, written, before) if before else plain
     called.__name__ = called.__qualname__ = name
     called.__doc__ = "\n\n".join(op.__doc__ or "" for op in table[name]) or None
     return called

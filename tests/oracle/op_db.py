@@ -76,6 +76,8 @@ def to_ours(value: Any, leaves: list[tuple[Any, Tensor]]) -> Any:
         return made if isinstance(value, list) else tuple(made)
     if isinstance(value, dict):
         return {key: to_ours(part, leaves) for key, part in value.items()}
+    if isinstance(value, torch.nn.PairwiseDistance):
+        return ours.nn.PairwiseDistance(value.norm, value.eps, value.keepdim)
     if callable(value) and type(value).__module__.startswith("torch"):
         raise NotImplementedError(f"argument of type {type(value).__name__}")
     return value
@@ -85,6 +87,8 @@ def find(name: str, variant: str) -> Any:
     """Our function of this name. Raises AttributeError."""
     if name in DUNDERS:
         return lambda first, *rest, **options: getattr(first, name)(*rest, **options)
+    if name == "nn.functional.embedding":  # its samples give the weight first
+        return lambda weight, index, **options: ours.nn.functional.embedding(index, weight, **options)
     if name == "einsum":  # PyTorch's samples give the tensors first
         return lambda tensors, equation: ours.einsum(equation, tensors)
     found: Any = ours

@@ -15,46 +15,60 @@ from explain.cli import main
 
 GOLDEN = Path(__file__).parent / "golden"
 CASES: dict[str, dict[str, Any]] = json.loads((GOLDEN / "cases.json").read_text(encoding="utf-8"))
-SUFFIXES = {"md": ".md", "text": ".txt"}
+SUFFIXES = {"md": ".md", "text": ".txt", "html": ".html", "tex": ".tex"}
+RICH = ("dot", "jacobian", "logistic", "training")
+"""Of these the pages in HTML and LaTeX are kept too (as fragments: the frame has tests of its own)."""
+PAGES = [
+    (name, format, lang)
+    for name in CASES
+    for format in ("md", "text")
+    for lang in ("en", "zh")
+    if (format, lang) != ("text", "zh")
+]
+PAGES += [(name, format, lang) for name in RICH for format, lang in (("html", "en"), ("tex", "zh"))]
 GITHUB = re.compile(r"\$`([^`\n]+)`\$")
 """GitHub's notation of a formula that holds what Markdown would take for itself."""
 
 
-def command(case: dict[str, Any], format: str) -> list[str]:
-    lang = ["--lang", case.get("lang", "en")]
+def command(case: dict[str, Any], format: str, lang: str) -> list[str]:
+    options = ["--format", format, "--lang", lang, "--fragment"]
     if "program" in case:
-        return ["run", str(GOLDEN / "programs" / case["program"]), "--format", format, *lang]
-    found = ["expr", case["expression"], "--format", format, *lang]
+        return ["run", str(GOLDEN / "programs" / case["program"]), *options]
+    found = ["expr", case["expression"], *options]
     for option in ("at", "shape", "wrt"):
         for value in case.get(option, ()):
             found += [f"--{option}", value]
     return [*found, "--v", case["v"]] if "v" in case else found
 
 
-def page(case: dict[str, Any], format: str, capsys: pytest.CaptureFixture[str]) -> str:
-    assert main(command(case, format)) == case.get("exit", 0)
+def page(case: dict[str, Any], format: str, capsys: pytest.CaptureFixture[str], lang: str = "en") -> str:
+    assert main(command(case, format, lang)) == case.get("exit", 0)
     return capsys.readouterr().out
 
 
-@pytest.mark.parametrize("format", SUFFIXES)
-@pytest.mark.parametrize("name", CASES)
+def file_of(name: str, format: str, lang: str) -> Path:
+    return GOLDEN / f"{name}{'.zh' if lang == 'zh' else ''}{SUFFIXES[format]}"
+
+
+@pytest.mark.parametrize(("name", "format", "lang"), PAGES)
 def test_page(
     name: str,
     format: str,
+    lang: str,
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
     request: pytest.FixtureRequest,
 ) -> None:
     monkeypatch.setenv("COLUMNS", "80")
-    file = GOLDEN / (name + SUFFIXES[format])
-    found = page(CASES[name], format, capsys)
+    file = file_of(name, format, lang)
+    found = page(CASES[name], format, capsys, lang)
     if request.config.getoption("--update-golden"):
         file.write_text(found, encoding="utf-8")
     assert found == file.read_text(encoding="utf-8")
 
 
 def test_there_is_no_page_without_a_case() -> None:
-    assert {f.stem for f in GOLDEN.iterdir() if f.suffix in SUFFIXES.values()} == set(CASES)
+    assert {f for f in GOLDEN.iterdir() if f.suffix in SUFFIXES.values()} == {file_of(*page) for page in PAGES}
 
 
 @pytest.mark.parametrize("name", CASES)

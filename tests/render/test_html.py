@@ -131,10 +131,12 @@ def test_in_a_real_browser(name: str, tmp_path: Path) -> None:
     probe = (
         "<script>addEventListener('error', (e) => document.title = 'fault ' + e.message);"
         "addEventListener('load', () => { document.querySelector('.walk').children[1].click();"
-        "const size = (s) => { const b = document.querySelector(s).getBoundingClientRect(); return b.width > 20 && b.height > 8 };"
+        "const size = (s) => { const b = document.querySelector(s).getBoundingClientRect();"
+        "return b.width > 20 && b.height > 8 };"
         "const fits = document.documentElement.scrollWidth <= innerWidth;"
         "const now = document.querySelectorAll('.step.now').length;"
-        "document.body.dataset.seen = [size('math'), size('svg'), size('section.step'), fits, now].join() });</script></head>"
+        "document.body.dataset.seen = [size('math'), size('svg'), size('section.step'), fits, now].join() });"
+        "</script></head>"
     )
     file.write_text(run_of(name).render("html").replace("</head>", probe, 1), "utf-8")
     for width in ("1200", "390"):

@@ -72,6 +72,8 @@ from explain.torch.nn.layers import (
     Dropout2d,
     Dropout3d,
     Embedding,
+    EmbeddingBag,
+    FeatureAlphaDropout,
     Flatten,
     Fold,
     GroupNorm,
@@ -128,6 +130,7 @@ from explain.torch.nn.losses import (
     SmoothL1Loss,
     SoftMarginLoss,
     TripletMarginLoss,
+    TripletMarginWithDistanceLoss,
 )  # fmt: skip
 from explain.torch.nn.module import Module
 from explain.torch.nn.parameter import Buffer, Parameter

@@ -6,6 +6,7 @@ import importlib
 from collections.abc import Callable
 from typing import Any
 
+from explain.ops.loss import LEGACY, reduction_of
 from explain.tape.tensor import Tensor
 from explain.torch.nn.module import Module
 
@@ -26,19 +27,20 @@ def layer(
     None), a star after a name prints the value alone.
     """
     options = dict(defaults or {})
-    names = list(options)
+    places = list(options)
+    names = [name for name in places if name not in LEGACY]
     printed = names if shown is None else shown.split()
 
     def __init__(self: Module, *args: Any, **kwargs: Any) -> None:
         Module.__init__(self)
-        given = dict(zip(names, args, strict=False))
-        if len(args) > len(names):
+        given = dict(zip(places, args, strict=False))
+        if len(args) > len(places):
             raise TypeError(
-                f"{name}.__init__() takes from {1 + required} to {1 + len(names)} positional arguments but {1 + len(args)} "
+                f"{name}.__init__() takes from {1 + required} to {1 + len(places)} positional arguments but {1 + len(args)} "
                 "were given"
             )
         for key, value in kwargs.items():
-            if key not in options and key not in ("size_average", "reduce"):
+            if key not in options:
                 raise TypeError(f"{name}.__init__() got an unexpected keyword argument '{key}'")
             given[key] = value
         missing = [key for key in names[:required] if key not in given]
@@ -47,6 +49,9 @@ def layer(
             raise TypeError(
                 f"{name}.__init__() missing {len(missing)} required positional argument{'s' * (len(missing) > 1)}: {words}"
             )
+        legacy = [given.get(key) for key in LEGACY if key in options]
+        if legacy != [None] * len(legacy):
+            given["reduction"] = reduction_of("mean", *legacy)
         for key in names:
             value = given.get(key, options[key])
             if isinstance(value, Tensor):
