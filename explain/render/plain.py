@@ -21,6 +21,8 @@ LOWER = dict(zip("0123456789aehijklmnoprstuvx+-", "₀₁₂₃₄₅₆₇₈�
 RAISED = dict(zip("0123456789+-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻", strict=True))
 ACCENTS = {"bar": "\u0304", "dot": "\u0307"}
 FUNCTIONS = {"sigmoid": "σ", "maximum": "max", "minimum": "min", "ndtr": "Φ", "logdet": "log det", "logabsdet": "log|det|"}
+AFTER = {"inv": "⁻¹", "pinv": "⁺"}
+"""Signs after a name."""
 BIG_SIGNS = {"sum": "Σ", "prod": "Π", "max": "max", "min": "min", "logsumexp": "log Σ"}
 
 
@@ -66,8 +68,8 @@ def _name(name: Name) -> tuple[str, bool]:
         return f"d{inner}", simple
     if name.wrapper == "grad":
         return f"∇{inner}", True
-    if name.wrapper == "inv":
-        return (inner if simple else f"({inner})") + "⁻¹", False
+    if name.wrapper in AFTER:
+        return (inner if simple else f"({inner})") + AFTER[name.wrapper], False
     return f"{name.wrapper}({inner})", True
 
 

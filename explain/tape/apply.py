@@ -252,6 +252,8 @@ def perform(op: Op, ins: tuple[Any, ...], options: dict[str, Any]) -> Any:
     if not op.composite:
         return apply(op, ins, options)
     found = op.compose(TAPED, *ins, **options)
+    if isinstance(found, tuple):  # arrays among them are results without a derivative
+        found = tuple([wrap(part) if isinstance(part, np.ndarray | np.generic) else part for part in found])
     return result_type(op)(found) if op.fields else found
 
 

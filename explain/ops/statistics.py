@@ -1,0 +1,128 @@
+"""Covariances and correlations, distances between points, rows of bounded norm. All are made of other ops."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from typing import Any
+
+import numpy as np
+
+from explain.ops.base import Sample, axes, numpy_dtype, plain_array, word
+from explain.ops.registry import composite
+
+
+def _cov(xp: Any, x: Any, fweights: Any = None, aweights: Any = None, *, correction: float = 1) -> Any:
+    """The covariances of the rows: each column is one observation, counted and weighed if so asked."""
+    if x.ndim > 2:
+        raise RuntimeError(
+            f"cov(): expected input to have two or fewer dimensions but got an input with {x.ndim} dimensions"
+        )
+    if numpy_dtype(x).kind == "b":
+        raise RuntimeError("cov(): bool dtype is not supported for input")
+    rows = xp.reshape(x, shape=(1, math.prod(x.shape))) if x.ndim < 2 else x
+    count = rows.shape[1]
+    weights = _observation_weights(xp, rows, fweights, aweights)
+    total: Any = count if weights is None else xp.sum(weights)
+    mean = xp.div(xp.sum(rows if weights is None else xp.mul(rows, weights), dim=1, keepdim=True), total)
+    if weights is not None and aweights is not None and correction:
+        below = xp.sub(total, xp.div(xp.mul(xp.sum(xp.mul(weights, aweights)), correction), total))
+    else:
+        below = total - correction if weights is None else xp.sub(total, correction)
+    if np.any((below if isinstance(below, int | float) else plain_array(below)) <= 0):
+        warnings.warn(
+            "cov(): degrees of freedom is <= 0. Correction should be strictly less than the number of observations.",
+            stacklevel=4,
+        )
+        below = 0
+    centred = xp.sub(rows, mean)
+    found = xp.matmul(centred, xp.mT(centred if weights is None else xp.mul(centred, weights)))
+    found = xp.div(found, below)
+    return xp.squeeze(found) if found.shape == (1, 1) else found
+
+
+def _observation_weights(xp: Any, rows: Any, fweights: Any, aweights: Any) -> Any:
+    """How often each observation counts, or None: all once. Raises torch's errors."""
+    for name, weights in (("fweights", fweights), ("aweights", aweights)):
+        if weights is None:
+            continue
+        expected = f"cov(): expected {name} to have"
+        kind = numpy_dtype(weights).kind
+        if weights.ndim > 1:
+            raise RuntimeError(f"{expected} one or fewer dimensions but got {name} with {weights.ndim} dimensions")
+        if (kind in "iu") != (name == "fweights") or kind == "b":
+            what = "integral" if name == "fweights" else "floating point"
+            raise RuntimeError(f"{expected} {what} dtype but got {name} with {word(numpy_dtype(weights))} dtype")
+        size = weights.shape[0] if weights.ndim else 1
+        if size != rows.shape[1]:
+            raise RuntimeError(
+                f"{expected} the same numel as there are observations in the input but got {size} != {rows.shape[1]}"
+            )
+        if np.any(plain_array(weights) < 0):
+            raise RuntimeError(f"cov(): {name} cannot be negative")
+    if fweights is None or aweights is None:
+        return fweights if aweights is None else aweights
+    return xp.mul(fweights, aweights)
+
+
+def _corrcoef(xp: Any, x: Any) -> Any:
+    """The covariances of the rows over the product of their deviations."""
+    if x.ndim > 2:
+        raise RuntimeError(
+            f"corrcoef(): expected input to have two or fewer dimensions but got an input with {x.ndim} dimensions"
+        )
+    found = _cov(xp, x)
+    if not found.ndim:
+        return xp.div(found, found)
+    n = np.arange(found.shape[0])
+    deviation = xp.sqrt(xp.get_at(found, n, n))
+    found = xp.div(xp.div(found, xp.unsqueeze(deviation, dim=-1)), deviation)
+    return xp.clamp(found, -1.0, 1.0)
+
+
+def _dist(xp: Any, a: Any, b: Any, *, p: float = 2) -> Any:
+    """The p-norm of the difference."""
+    return xp.norm(xp.sub(a, b), p=p)
+
+
+def _cdist(xp: Any, a: Any, b: Any, *, p: float = 2.0, compute_mode: Any = None) -> Any:
+    """The distances of every row of a to every row of b."""
+    for t, which in ((a, "X1"), (b, "X2")):
+        if t.ndim < 2:
+            raise RuntimeError(f"cdist only supports at least 2D tensors, {which} got: {t.ndim}D")
+    if a.shape[-1] != b.shape[-1]:
+        raise RuntimeError(f"X1 and X2 must have the same number of columns. X1: {a.shape[-1]} X2: {b.shape[-1]}")
+    if p < 0:
+        raise RuntimeError("cdist only supports non-negative p values")
+    if numpy_dtype(a) != numpy_dtype(b):
+        raise RuntimeError(f"expected scalar type {word(numpy_dtype(a))} but found {word(numpy_dtype(b))}")
+    return xp.norm(xp.sub(xp.unsqueeze(a, dim=-2), xp.unsqueeze(b, dim=-3)), p=p, dim=-1)
+
+
+def _renorm(xp: Any, x: Any, *, p: float, dim: int, maxnorm: float) -> Any:
+    """Each slice along ``dim`` whose p-norm is larger than ``maxnorm`` scaled down to it."""
+    if x.ndim < 2:
+        raise RuntimeError(f"renorm: input needs at least 2 dimensions, got {x.ndim} dimensions")
+    if p <= 0:
+        raise RuntimeError("renorm: non-positive-norm not supported")
+    if maxnorm < 0:
+        raise RuntimeError(f"renorm: expected maxnorm to be >= 0 but got {maxnorm}")
+    (axis,) = axes(dim, x.ndim)
+    size = xp.norm(x, p=p, dim=tuple([k for k in range(x.ndim) if k != axis]), keepdim=True)
+    scale = xp.mul(xp.reciprocal(xp.add(size, 1e-7)), maxnorm)
+    return xp.mul(x, xp.where(xp.greater(size, maxnorm), scale, 1.0))
+
+
+_PAIR = (Sample(((2, 3), (2, 3))),)
+_ONE = (Sample(((2, 3),)),)
+composite(
+    "cov", _cov, functions=("cov",), methods=("cov",), order=("x", "correction", "fweights", "aweights"), numbers=(),
+    samples=_ONE,
+)  # fmt: skip
+composite("corrcoef", _corrcoef, functions=("corrcoef",), methods=("corrcoef",), samples=_ONE)
+composite("dist", _dist, functions=("dist",), methods=("dist",), numbers=(), samples=_PAIR)
+composite("cdist", _cdist, functions=("cdist",), numbers=(), samples=_PAIR)
+composite(
+    "renorm", _renorm, functions=("renorm",), methods=("renorm",), in_place=True,
+    samples=(Sample(((2, 3),), {"p": 2, "dim": 0, "maxnorm": 1.0}),),
+)  # fmt: skip
