@@ -55,6 +55,7 @@ from explain.ops import (
     standardised,
     trigonometry,
     variance,
+    writing,
 )
 from explain.ops.base import Op, Sample
 from explain.ops.registry import ATTRIBUTES, FUNCTIONS, METHODS, REGISTRY
@@ -115,4 +116,5 @@ del (
     standardised,
     trigonometry,
     variance,
+    writing,
 )
