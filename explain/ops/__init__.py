@@ -58,6 +58,7 @@ from explain.ops import (
     standardised,
     trigonometry,
     variance,
+    writing,
 )
 from explain.ops.base import Op, Sample
 from explain.ops.registry import ATTRIBUTES, FUNCTIONS, METHODS, REGISTRY
@@ -121,4 +122,5 @@ del (
     standardised,
     trigonometry,
     variance,
+    writing,
 )
