@@ -77,14 +77,18 @@ class _Builder:
         rows = [self._row(self.tape.values[i]) for i in sorted(seen)]
         if not self.plan.groups:
             rows.append(self._row(self.tape.values[self.r.output]))
-        rows += [self._positions(name, k, key) for name, (k, key) in self.plan.given.items()]
+        rows += [row for name, (k, key) in self.plan.given.items() if (row := self._given(name, k, key))]
         return tuple(sorted(rows, key=lambda row: row.kind == "step"))
 
-    def _positions(self, name: str, k: int, key: str) -> Row:
-        """An index array that forward gave and formulas refer to: which positions were picked."""
+    def _given(self, name: str, k: int, key: str) -> Row | None:
+        """An array that forward gave and formulas refer to: which positions were picked, or a factor that the program does
+        not look at; None if no formula refers to it."""
         array = np.asarray(given_arrays(self.tape, k)[key])
         code = code_of(self.tape, self.tape.applied[k].outputs[0], self.plan.names)
         shown = array if self.numbers else None
+        if array.dtype.kind == "f":
+            used = any(step.uses(name) for step in self.plan.steps)
+            return Row(name, "factor", array.shape, dtype_of(array), None, shown, None, code, None) if used else None
         kind = "mask" if key == "written" else "positions"
         return Row(name, kind, array.shape, "int64", None, shown, None, code, None)
 

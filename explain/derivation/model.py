@@ -61,7 +61,8 @@ class Row:
     """One line of the forward table: a tensor, its code, the formula of one entry as written, its value, its node.
 
     ``kind``: leaf (a gradient is wanted), given (a constant), step, or, of an index array that forward gave, positions or
-    mask (1 where an assignment wrote, else 0). ``shape`` may hold names of symbolic sizes.
+    mask (1 where an assignment wrote, else 0), or, of a matrix that forward gave, factor. ``shape`` may hold names of
+    symbolic sizes.
     """
 
     name: str

@@ -5,8 +5,9 @@ Depends on the structure of the tape only (ops, options, shapes, names), never o
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -268,7 +269,7 @@ class Deriver:
         applied = self.tape.applied[k]
         s = self._namespace(k, False, out)
         results = []
-        for i, key in zip(applied.outputs, applied.op.fields or ("y",), strict=True):
+        for i, key in zip(applied.outputs, getattr(applied.op, "letters", ("y",)), strict=True):
             named = i == group.output or i in self.names
             shape = self.tape.values[i].shape
             results.append(tensor_operand(TensorName(self.names[i]), shape, False) if named else s.given(key))
@@ -393,10 +394,15 @@ def written_product(link: Link) -> Expr | None:
     return Total(term, *(Tuple(i, n) for i, n in link.step.out if isinstance(i, Index)))
 
 
-def given_arrays(tape: Tape, k: int) -> dict[str, Any]:
-    """The index arrays that application ``k`` gives its formula."""
+def given_arrays(tape: Tape, k: int, exact: Mapping[int, Any] = MappingProxyType({})) -> dict[str, Any]:
+    """The arrays that application ``k`` gives its formula: positions as recorded, numbers from the ``exact`` values."""
     applied = tape.applied[k]
-    outputs = tuple(tape.values[i].array for i in applied.outputs)
-    y = outputs if len(outputs) > 1 else outputs[0]
-    ins = [tape.values[i].array for i in applied.inputs]
-    return applied.op.given(y, *ins, **applied.options)
+
+    def given(values: Mapping[int, Any]) -> dict[str, Any]:
+        outputs = tuple(values.get(i, tape.values[i].array) for i in applied.outputs)
+        y = outputs if len(outputs) > 1 else outputs[0]
+        ins = [values.get(i, tape.values[i].array) for i in applied.inputs]
+        return applied.op.given(y, *ins, **applied.options)
+
+    found = given({})
+    return given(exact) if any(np.asarray(a).dtype.kind == "f" for a in found.values()) else found

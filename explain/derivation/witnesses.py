@@ -42,7 +42,7 @@ class Witnesses:
         for i, name in self.plan.names.items():
             found[name] = self.replay.values.get(i, self.tape.values[i].array)
         for name, (k, key) in self.plan.given.items():
-            found[name] = given_arrays(self.tape, k)[key]
+            found[name] = given_arrays(self.tape, k, self.replay.values)[key]
         for group in self.plan.groups:
             last = self.tape.applied[group.applied[-1]]
             if hasattr(last.op, "differential") and not hasattr(last.op, "formula"):

@@ -207,7 +207,7 @@ class BlockDiag(Joining):
 # what torch makes of these
 
 
-def _tensors(*args: Any, **kwargs: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
+def any_tensors(*args: Any, **kwargs: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
     """A call with any number of tensors, or with one list of them."""
     if len(args) == 1 and isinstance(args[0], tuple | list):
         args = tuple(args[0])
@@ -236,7 +236,7 @@ def _each_with_axes(ndim: int) -> Any:
 
 for _ndim in (1, 2, 3):
     composite(
-        f"atleast_{_ndim}d", _each_with_axes(_ndim), functions=(f"atleast_{_ndim}d",), bind=_tensors,
+        f"atleast_{_ndim}d", _each_with_axes(_ndim), functions=(f"atleast_{_ndim}d",), bind=any_tensors,
         samples=(Sample(((),)), Sample(((3,),)), Sample(((2, 3), (3,)))),
     )  # fmt: skip
 

@@ -246,6 +246,12 @@ composite(
 )  # fmt: skip
 
 
+composite(
+    "where_nonzero", lambda xp, condition: _nonzero(xp, condition, as_tuple=True), functions=("where",),
+    samples=(Sample((np.array([True, False]),)),),
+)  # fmt: skip
+
+
 def _searchsorted(
     sorted_sequence: Any, values: Any, *, out_int32: bool = False, right: bool = False, side: Any = None, sorter: Any = None
 ) -> Any:

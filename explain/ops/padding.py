@@ -254,23 +254,3 @@ class Embedding(Op):
     def formula(self, s: Any, out: Any, index: Any, weight: Any, *, padding_idx: int = -1) -> Any:
         *place, j = out
         return weight[(s.position(index[tuple(place)]), j)]
-
-
-def _embedding(
-    xp: Any, x: Any, weight: Any, *, padding_idx: Any = None, max_norm: Any = None, norm_type: float = 2.0,
-    scale_grad_by_freq: bool = False, sparse: bool = False,
-) -> Any:  # fmt: skip
-    if max_norm is not None or scale_grad_by_freq or sparse:
-        raise NotImplementedError("embedding: max_norm, scale_grad_by_freq and sparse are not served")
-    if padding_idx is None:
-        return xp.embedding(x, weight)
-    rows = weight.shape[0]
-    if not -rows <= padding_idx < rows:
-        raise AssertionError("Padding_idx must be within num_embeddings")
-    return xp.embedding(x, weight, padding_idx=padding_idx % rows)
-
-
-composite(
-    "functional_embedding", _embedding, functions=("F.embedding",), reads_values=(0,),
-    samples=(Sample((np.array([1, 0]), (3, 2))),),
-)  # fmt: skip

@@ -73,7 +73,7 @@ class Gather(AlongAxis):
     functions = methods = ("gather",)
     rule = "gather"
     backward_name = "GatherBackward0"
-    uses = ("index", "")
+    uses = ("x index", "")  # only the shape of x is needed, but torch keeps x and finds out if it is written to
     reads_values = (1,)
     samples = (
         Sample(((2, 3), np.array([[2, 0], [1, 1]])), {"dim": 1}),

@@ -1,14 +1,13 @@
-"""Reductions over all axes or over ``dim``: sums, means, products, norms, log-sum-exp."""
+"""Reductions over all axes or over ``dim``: sums, means, products, log-sum-exp."""
 
 from __future__ import annotations
 
 import math
-from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 
-from explain.ops.base import Op, Options, Sample, Shape, axes, numpy_dtype, word
+from explain.ops.base import Op, Options, Sample, Shape, axes, word
 from explain.ops.registry import block
 
 ADD: Any = np.add  # numpy's stubs know no keepdims that is a variable
@@ -33,7 +32,8 @@ def spread(xp: Any, g: Any, shape: Shape, dim: Any, keepdim: bool) -> Any:
     return xp.reshape(g, shape=kept(shape, axes(dim, len(shape))))
 
 
-def _samples(options: tuple[Any, ...]) -> tuple[Sample, ...]:
+def samples_of(options: tuple[Any, ...]) -> tuple[Sample, ...]:
+    """Samples of a reduction with these options, and of tensors of few axes."""
     return (*(Sample(((2, 3, 2),), o) for o in options), Sample(((),), {}), Sample(((3,),), {}))
 
 
@@ -46,7 +46,7 @@ class Sum(Op):
     kind = "reduction"
     rule = "sum"
     uses = ("",)
-    samples = _samples(DIMS)
+    samples = samples_of(DIMS)
 
     backward_name = "SumBackward0"
 
@@ -75,7 +75,7 @@ class Mean(Op):
     kind = "reduction"
     rule = "mean"
     uses = ("",)
-    samples = _samples(DIMS)
+    samples = samples_of(DIMS)
     backward_name = "MeanBackward0"
 
     def grad_fn(self, shapes: tuple[Shape | None, ...], options: Options) -> str:
@@ -168,7 +168,7 @@ class Prod(Op):
     uses = ("x",)
     latex = r"\prod"
     backward_name = "ProdBackward0"
-    samples = (*_samples(ONE_DIM), Sample((np.array([[2.0, 0.0, 3.0], [0.0, 0.0, 1.0]]),), {"dim": 1}))
+    samples = (*samples_of(ONE_DIM), Sample((np.array([[2.0, 0.0, 3.0], [0.0, 0.0, 1.0]]),), {"dim": 1}))
     domain = (0.5, 2.0)
 
     def grad_fn(self, shapes: tuple[Shape | None, ...], options: Options) -> str:
@@ -189,93 +189,6 @@ class Prod(Op):
     def slope(self, s: Any, y: Any, at: Any, position: Any, body: Any, bound: Any) -> Any:
         """The derivative of the product by one of its factors is the product of the others."""
         return s.transform("prod_others", body, bound, position)
-
-
-@block
-class Norm(Op):
-    """The p-norm of the entries over ``dim``; 2 by default, for matrices too (the Frobenius norm)."""
-
-    name = "norm"
-    functions = methods = ("norm",)
-    kind = "normalisation"
-    rule = "norm"
-    uses = ("x y",)
-    backward_name = "LinalgVectorNormBackward0"
-    special = MappingProxyType(
-        {"kink": lambda x, p=2, dim=None, keepdim=False: _norm(x, p, axes(dim, x.ndim), True) == 0 if p != 1 else x == 0}
-    )
-    samples = (
-        *_samples(ONE_DIM), Sample(((2, 3),), {"p": 1}), Sample(((2, 3),), {"p": 3, "dim": 1}),
-        Sample(((4,),), {"p": math.inf}),
-    )  # fmt: skip
-
-    def forward(self, x: Any, *, p: Any = 2, dim: Any = None, keepdim: bool = False) -> Any:
-        if x.dtype.kind != "f":
-            raise RuntimeError(
-                f"linalg.vector_norm: Expected a floating point or complex tensor as input. Got {word(x.dtype)}"
-            )
-        if _order(p) == math.inf and x.size == 0:
-            over = axes(dim, x.ndim)
-            what = (
-                "an empty tensor because the"
-                if len(over) == x.ndim
-                else f"the dimension {over[0]}because this dimension is empty and the"
-            )
-            raise RuntimeError(
-                f"linalg.vector_norm cannot compute the inf norm on {what} operation does not have an identity"
-            )
-        return _norm(x, p, axes(dim, x.ndim), keepdim)
-
-    def vjp(self, xp: Any, needs: Any, g: Any, y: Any, x: Any, *, p: Any = 2, dim: Any = None, keepdim: bool = False) -> Any:
-        p = _order(p)
-        g, y = (spread(xp, t, x.shape, dim, keepdim) for t in (g, y))
-        if p == 1:
-            return (g * xp.sign(x),)
-        if p == math.inf:
-            hit = xp.equal(xp.abs(x), y)
-            count = xp.sum(xp.to(hit, dtype=numpy_dtype(x)), dim=axes(dim, x.ndim), keepdim=True)
-            return (xp.where(hit, g * xp.sign(x) / count, 0.0),)
-        if p == 2:
-            return (g * xp.where(y == 0, 0.0, x / y),)
-        size = xp.where(y == 0, 1.0, y)  # where the norm is zero so is every entry, and torch sends nothing back
-        if p < 1:
-            rising = xp.where(x == 0, 0.0, xp.abs(xp.where(x == 0, 1.0, x)) ** (p - 1))
-            return (g * (xp.sign(x) * rising * y ** (1 - p)),)
-        if p < 2:
-            return (g * xp.where(y == 0, 0.0, xp.sign(x) * xp.abs(x) ** (p - 1) / size ** (p - 1)),)
-        return (g * xp.where(y == 0, 0.0, x * xp.abs(x) ** (p - 2) / size ** (p - 1)),)
-
-    def formula(self, s: Any, out: Any, x: Any, *, p: Any = 2, dim: Any = None, keepdim: bool = False) -> Any:
-        p = _order(p)
-        place, bound = s.reduced(x, out, axes(dim, x.ndim), keepdim)
-        if p == 2:
-            return s.total(x[place] ** 2, *bound) ** s.number(0.5)
-        size = s.function("abs", x[place])
-        if p == 1:
-            return s.total(size, *bound)
-        if p == math.inf:
-            return s.reduction("amax", size, *bound)
-        return s.total(size ** s.number(p), *bound) ** (1 / s.number(p))
-
-
-def _order(p: Any) -> Any:
-    if p == "fro":
-        return 2
-    if not isinstance(p, int | float) or p <= 0:
-        raise RuntimeError(f"norm: the order p is a positive number or inf, got {p!r}")
-    return p
-
-
-def _norm(x: Any, p: Any, over: tuple[int, ...], keepdim: bool) -> Any:
-    p = _order(p)
-    if p == 2:
-        return np.sqrt(ADD.reduce(x * x, axis=over, keepdims=keepdim))
-    size = np.abs(x)
-    if p == 1:
-        return ADD.reduce(size, axis=over, keepdims=keepdim)
-    if p == math.inf:
-        return MAXIMUM.reduce(size, axis=over, keepdims=keepdim)
-    return ADD.reduce(size ** x.dtype.type(p), axis=over, keepdims=keepdim) ** x.dtype.type(1 / p)
 
 
 @block

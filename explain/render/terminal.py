@@ -53,7 +53,7 @@ def table(rows: list[dict[str, Any]], say: Any, tell: Any, columns: int, lines: 
             cells.append([" " * 5 * lines + "⋮", "", str(tell.rows_left_out(r["left_out"])), "", ""])
             continue
         kind = r["kind"]
-        words = {"leaf": say.leaf, "given": say.given, "positions": say.positions, "mask": say.mask}
+        words = {"leaf": say.leaf, "given": say.given, "positions": say.positions, "mask": say.mask, "factor": say.factor}
         entry = str(words[kind]()) if kind in words else r["entry"] or r["code"] or ""
         value = r["value"]
         shown = "" if value is None else str(say.all(value["text"])) if value["all"] else value["text"]

@@ -249,7 +249,10 @@ def call(table: dict[str, tuple[Op, ...]], name: str, *args: Any, **kwargs: Any)
 
 def perform(op: Op, ins: tuple[Any, ...], options: dict[str, Any]) -> Any:
     """``apply``, also for a composite op: its parts are applied."""
-    return op.compose(TAPED, *ins, **options) if op.composite else apply(op, ins, options)
+    if not op.composite:
+        return apply(op, ins, options)
+    found = op.compose(TAPED, *ins, **options)
+    return result_type(op)(found) if op.fields else found
 
 
 def operands(op: Op, name: str, ins: tuple[Any, ...], options: dict[str, Any], method: bool) -> tuple[Any, ...]:

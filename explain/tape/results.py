@@ -27,6 +27,6 @@ class NamedResult(tuple[Any, ...]):
 def result_type(op: Op) -> type[NamedResult]:
     """The type of what torch returns for an op whose outputs have names."""
     names = {name: property(itemgetter(k)) for k, name in enumerate(op.fields)}
-    torch_name = (op.functions or op.methods)[0].replace(".", "_")
+    torch_name = (op.functions or op.methods or (op.name,))[0].replace(".", "_")
     own = {"__slots__": (), "__module__": "torch.return_types", "fields": op.fields, "n_fields": len(op.fields), **names}
     return type(torch_name, (NamedResult,), own)

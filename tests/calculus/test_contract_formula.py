@@ -76,15 +76,17 @@ class Case:
 
     def differential(self, k: int) -> Any:
         op: Any = self.op
-        options = dict(self.options)
-        if len(self.y) == 1:
-            y: Any = tensor_operand(TensorName("y"), np.shape(self.y[0]), False)
-        else:
-            y = tuple(tensor_operand(TensorName(f"y{m}"), np.shape(part), False) for m, part in enumerate(self.y))
-            options["which"] = self.which
+        y, options = self.results()
         changes = [tensor_operand(TensorName(f"change{m}"), np.shape(a), False) for m, a in enumerate(self.ins)]
         found = op.differential(self.namespace(), tuple(i for i, _ in self.out), y, changes, *self.operands(), **options)
         return plain_exponents(bare(found[k]))
+
+    def results(self) -> tuple[Any, dict[str, Any]]:
+        """The operands of all outputs, and the options, with which output is meant if there are several."""
+        if len(self.y) == 1:
+            return tensor_operand(TensorName("y"), np.shape(self.y[0]), False), dict(self.options)
+        found = tuple(tensor_operand(TensorName(f"y{m}"), np.shape(part), False) for m, part in enumerate(self.y))
+        return found, self.options | {"which": self.which}
 
     def target(self) -> list[tuple[Index, int]]:
         return [(i, n) for (i, _), n in zip(self.out, np.shape(self.y[self.which]), strict=True)]
@@ -103,8 +105,8 @@ def test_forward_equals_formula(op: Op, sample: Sample, as_written: bool) -> Non
     for case in each_output(op, sample):
         y = case.y[case.which]
         if hasattr(op, "equation"):
-            name = tensor_operand(TensorName("y"), np.shape(y), False)
-            equation = op.equation(case.namespace(), tuple(i for i, _ in case.out), name, *case.operands(), **case.options)
+            name, options = case.results()
+            equation = op.equation(case.namespace(), tuple(i for i, _ in case.out), name, *case.operands(), **options)
             found, expected = evaluate(equation, case.arrays, case.target()), np.zeros(np.shape(y))
         else:
             found, expected = evaluate(case.formula(as_written), case.arrays, case.target()), y

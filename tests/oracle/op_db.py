@@ -89,6 +89,8 @@ def find(name: str, variant: str) -> Any:
         return lambda first, *rest, **options: getattr(first, name)(*rest, **options)
     if name == "nn.functional.embedding":  # its samples give the weight first
         return lambda weight, index, **options: ours.nn.functional.embedding(index, weight, **options)
+    if name == "where":  # … and here the condition second
+        return lambda first, condition, *other: ours.where(condition, first, *other)
     if name == "einsum":  # PyTorch's samples give the tensors first
         return lambda tensors, equation: ours.einsum(equation, tensors)
     found: Any = ours

@@ -1,0 +1,168 @@
+"""Interpolation: images and signals in another size. Along each axis it is a constant matrix, whose rows are weights."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from explain.ops.avg_pool import adaptive_mean, along_axis
+from explain.ops.base import Array, Sample, Shape, numpy_dtype
+from explain.ops.indexing import Slot
+from explain.ops.registry import composite
+
+AXES = {"linear": 1, "bilinear": 2, "bicubic": 2, "trilinear": 3}
+MODES = ("nearest", "nearest-exact", "area", *AXES)
+SHARPNESS = -0.75
+"""The free parameter of cubic convolution, as torch sets it."""
+
+
+def _places(size: int, count: int, factor: float | None, align_corners: bool) -> Array:
+    """Where output entries lie among input entries: between their corners, or between their first and last."""
+    at = np.arange(count)
+    if align_corners:
+        return at * ((size - 1) / (count - 1) if count > 1 else 0.0)
+    return (at + 0.5) * (1 / factor if factor else size / count) - 0.5
+
+
+def _weighted(size: int, places: Sequence[tuple[Array, Array]]) -> Array:
+    """The matrix with the given (positions, weights) in its rows; positions outside are moved to the border."""
+    rows = np.arange(len(places[0][0]))
+    matrix = np.zeros((len(rows), size))
+    for at, weight in places:
+        np.add.at(matrix, (rows, np.clip(at, 0, size - 1)), weight)
+    return matrix
+
+
+def _linear(size: int, count: int, factor: float | None, align_corners: bool) -> Array:
+    at = np.maximum(_places(size, count, factor, align_corners), 0)
+    low = np.floor(at).astype(int)
+    share = at - low
+    return _weighted(size, [(low, 1 - share), (low + 1, share)])
+
+
+def _cubic(size: int, count: int, factor: float | None, align_corners: bool) -> Array:
+    at = _places(size, count, factor, align_corners)
+    low = np.floor(at).astype(int)
+    t = at - low
+    a = SHARPNESS
+
+    def near(x: Array) -> Array:
+        return ((a + 2) * x - (a + 3)) * x * x + 1
+
+    def far(x: Array) -> Array:
+        return ((a * x - 5 * a) * x + 8 * a) * x - 4 * a
+
+    return _weighted(size, [(low - 1, far(t + 1)), (low, near(t)), (low + 1, near(1 - t)), (low + 2, far(2 - t))])
+
+
+MATRICES: dict[str, Callable[..., Array]] = {"linear": _linear, "bilinear": _linear, "trilinear": _linear, "bicubic": _cubic}
+
+
+def _sizes(shape: Shape, size: Any, scale_factor: Any) -> tuple[list[int], list[float | None]]:
+    """The output's sizes and, if given, the factors, per spatial axis. Raises torch's errors."""
+    own = shape[2:]
+    if size is not None and scale_factor is not None:
+        raise ValueError("only one of size or scale_factor should be defined")
+    if size is None and scale_factor is None:
+        raise ValueError("either size or scale_factor should be defined")
+    given = size if size is not None else scale_factor
+    many = isinstance(given, tuple | list)
+    if many and len(given) != len(own):
+        what, name, letter = ("output size of", "output size", "o")
+        if size is None:
+            what, name, letter = ("scale_factor of shape", "scale_factor", "s")
+        raise ValueError(
+            f"Input and {name.removesuffix(' size')} must have the same number of spatial dimensions, but got input with "
+            f"spatial dimensions of {list(own)} and {what} {given}. Please provide input tensor in (N, C, d1, d2, ...,dK) "
+            f"format and {name} in ({letter}1, {letter}2, ...,{letter}K) format."
+        )
+    values = list(given) if many else [given] * len(own)
+    if size is not None:
+        return [int(n) for n in values], [None] * len(own)
+    return [math.floor(float(n) * float(f)) for n, f in zip(own, values, strict=True)], [float(f) for f in values]
+
+
+def _interpolate(
+    xp: Any,
+    x: Any,
+    *,
+    size: Any = None,
+    scale_factor: Any = None,
+    mode: str = "nearest",
+    align_corners: bool | None = None,
+    recompute_scale_factor: bool | None = None,
+    antialias: bool = False,
+) -> Any:
+    """The entries in another size: copied from the nearest place, or mixed from those around it."""
+    if mode in ("nearest", "area", "nearest-exact") and align_corners is not None:
+        raise ValueError(
+            "align_corners option can only be set with the interpolating modes: linear | bilinear | bicubic | trilinear"
+        )
+    shape = tuple(x.shape)
+    counts, factors = _sizes(shape, size, scale_factor)
+    if recompute_scale_factor:
+        if size is not None:
+            raise ValueError("recompute_scale_factor is not meaningful with an explicit size.")
+        factors = [None] * len(factors)
+    rank = len(shape)
+    if mode not in MODES or rank not in (3, 4, 5):
+        raise NotImplementedError(
+            f"Input Error: Only 3D, 4D and 5D input Tensors supported (got {rank}D) for the modes: nearest | linear | "
+            f"bilinear | bicubic | trilinear | lanczos | area | nearest-exact (got {mode})"
+        )
+    if antialias:
+        raise NotImplementedError("interpolate: antialias is not served")
+    if mode in AXES and AXES[mode] != rank - 2:
+        raise NotImplementedError(f"Got {rank}D input, but {mode} mode needs {AXES[mode] + 2}D input")
+    if min(counts) < 1:
+        raise RuntimeError(
+            f"Input and output sizes should be greater than 0, but got input (H: {shape[2]}, W: {shape[-1]}) output (H: "
+            f"{counts[0]}, W: {counts[-1]})"
+        )
+    if mode == "area":
+        return adaptive_mean(xp, x, counts)
+    for axis, (count, factor) in enumerate(zip(counts, factors, strict=True), 2):
+        own = shape[axis]
+        if mode in MATRICES:
+            matrix = MATRICES[mode](own, count, factor, bool(align_corners))
+            x = along_axis(xp, x, matrix.astype(numpy_dtype(x)), axis)
+            continue
+        shift = 0.5 if mode == "nearest-exact" else 0.0
+        step = np.float32(1 / factor if factor else own / count)
+        nearest = np.minimum(np.floor((np.arange(count) + np.float32(shift)) * step).astype(np.int64), own - 1)
+        x = xp.index(x, nearest, index=(*[slice(None)] * axis, Slot(0, False)))
+    return x
+
+
+def _upsample(
+    xp: Any, x: Any, *, size: Any = None, scale_factor: Any = None, mode: str = "nearest", align_corners: Any = None
+) -> Any:
+    """Interpolation under its older name."""
+    warnings.warn("`nn.functional.upsample` is deprecated. Use `nn.functional.interpolate` instead.", stacklevel=4)
+    return _interpolate(xp, x, size=size, scale_factor=scale_factor, mode=mode, align_corners=align_corners)
+
+
+def _upsample_nearest(xp: Any, x: Any, *, size: Any = None, scale_factor: Any = None) -> Any:
+    """Every entry repeated."""
+    return _upsample(xp, x, size=size, scale_factor=scale_factor, mode="nearest")
+
+
+def _upsample_bilinear(xp: Any, x: Any, *, size: Any = None, scale_factor: Any = None) -> Any:
+    """Mixed from the four entries around, corner on corner."""
+    return _upsample(xp, x, size=size, scale_factor=scale_factor, mode="bilinear", align_corners=True)
+
+
+_LARGER = (Sample(((1, 1, 2),), {"scale_factor": 2}),)
+composite("interpolate", _interpolate, functions=("F.interpolate",), samples=_LARGER)
+composite("upsample", _upsample, functions=("F.upsample",), samples=_LARGER)
+composite("upsample_nearest", _upsample_nearest, functions=("F.upsample_nearest",), samples=_LARGER)
+composite(
+    "upsample_bilinear",
+    _upsample_bilinear,
+    functions=("F.upsample_bilinear",),
+    samples=(Sample(((1, 1, 2, 2),), {"scale_factor": 2}),),
+)
