@@ -61,6 +61,7 @@ from explain.ops import (
     statistics,
     trigonometry,
     variance,
+    writing,
 )
 from explain.ops.base import Op, Sample
 from explain.ops.registry import ATTRIBUTES, FUNCTIONS, METHODS, REGISTRY
@@ -127,4 +128,5 @@ del (
     statistics,
     trigonometry,
     variance,
+    writing,
 )

@@ -9,7 +9,7 @@ import numpy as np
 
 from explain.ops.base import Op, Options, Sample, Shape, broadcast_error, word
 from explain.ops.entrywise import elementwise
-from explain.ops.registry import block
+from explain.ops.registry import block, composite
 
 
 def _masked_fill(x: Any, mask: Any, value: Any) -> Any:
@@ -110,3 +110,9 @@ class MaskedScatter(Op):
             return x.at(out)
         new = source[tuple(s.position(s.given(f"p{k}")[out]) for k in range(source.ndim))]
         return s.where(s.equal(s.given("written")[out], 1), new, x.at(out))
+
+
+composite(
+    "where_of", lambda xp, x, condition, other: xp.where(condition, x, other), methods=("where",), reads_values=(1,),
+    numbers=(2,), samples=(Sample(((2,), np.array([True, False]), (2,))),),
+)  # fmt: skip

@@ -186,7 +186,7 @@ class Transpose(Op):
     samples = (Sample(((2, 3),), {"dim0": 0, "dim1": 1}), Sample(((2, 3, 4),), {"dim0": 0, "dim1": -1}))
 
     @staticmethod
-    def order(ndim: int, dim0: int, dim1: int) -> tuple[int, ...]:
+    def exchanged(ndim: int, dim0: int, dim1: int) -> tuple[int, ...]:
         (a,), (b,) = axes(dim0, ndim) or (0,), axes(dim1, ndim) or (0,)
         dims = list(range(ndim))
         if ndim:
@@ -194,13 +194,13 @@ class Transpose(Op):
         return tuple(dims)
 
     def forward(self, x: Any, *, dim0: int, dim1: int) -> Any:
-        return x.transpose(self.order(x.ndim, dim0, dim1))
+        return x.transpose(self.exchanged(x.ndim, dim0, dim1))
 
     def vjp(self, xp: Any, needs: Any, g: Any, y: Any, x: Any, *, dim0: int, dim1: int) -> Any:
         return (xp.transpose(g, dim0=dim0, dim1=dim1),)
 
     def formula(self, s: Any, out: Any, x: Any, *, dim0: int, dim1: int) -> Any:
-        order = self.order(x.ndim, dim0, dim1)
+        order = self.exchanged(x.ndim, dim0, dim1)
         return x[tuple(out[k] for k in order)]
 
 

@@ -9,6 +9,14 @@ from explain.ops.base import NoMatch, Op
 from explain.ops.registry import TORCH, resolve
 from explain.tape.apply import call, operands
 from explain.tape.inplace import in_place
+from explain.tape.tensor import Tensor
+
+METHODS_TOO = (
+    "abs acos acosh arccos arccosh arcsin arcsinh arctan arctanh asin asinh atan atanh ceil clamp clamp_max clamp_min clip "
+    "cos cosh deg2rad detach erf erfc exp exp2 expm1 fill fix floor frac i0 ldexp log log10 log1p log2 logit nan_to_num neg "
+    "negative rad2deg reciprocal round rsqrt sin sinc sinh sqrt square tan trunc xlogy zero"
+).split()
+"""Methods in place that torch offers as functions, too: ``torch.exp_(x)`` is ``x.exp_()``."""
 
 
 def function(namespace: str, name: str) -> Callable[..., Any]:
@@ -53,4 +61,7 @@ def _switched(plain: Callable[..., Any], written: Callable[..., Any], before: in
 
 def functions(namespace: str) -> dict[str, Callable[..., Any]]:
     """All functions of a namespace that ops declare, by name."""
-    return {name: function(namespace, name) for name in TORCH[namespace]}
+    found = {name: function(namespace, name) for name in TORCH[namespace]}
+    if not namespace:
+        found |= {f"{name}_": getattr(Tensor, f"{name}_") for name in METHODS_TOO}
+    return found

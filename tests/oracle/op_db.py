@@ -90,6 +90,8 @@ def find(name: str, variant: str) -> Any:
         return lambda first, *rest, **options: getattr(first, name)(*rest, **options)
     if name == "nn.functional.embedding":  # its samples give the weight first
         return lambda weight, index, **options: ours.nn.functional.embedding(index, weight, **options)
+    if name == "where":  # … and here the condition second
+        return lambda first, condition, *other: ours.where(condition, first, *other)
     found: Any = ours
     try:
         for part in name.split("."):

@@ -15,11 +15,11 @@ PROGRAMS = Path(__file__).with_name("programs.txt")
 ANSWERS = Path(__file__).with_name("programs.json")
 
 
-def programs() -> list[tuple[str, str]]:
+def programs(path: Path = PROGRAMS) -> list[tuple[str, str]]:
     """(heading, program) for all of them."""
     found = []
     heading = ""
-    for block in re.split(r"\n\s*\n", PROGRAMS.read_text(encoding="utf-8").strip()):
+    for block in re.split(r"\n\s*\n", path.read_text(encoding="utf-8").strip()):
         if block.startswith("## "):
             heading = block.removeprefix("## ")
         elif not block.startswith("# "):

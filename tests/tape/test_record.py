@@ -158,5 +158,5 @@ def test_recording_ends_with_its_block(fails):
     except ValueError:
         assert fails
     z = y + 1
-    assert not hasattr(z, "trace")
+    assert not hasattr(z, "record")
     assert len(freeze([recorder.trace(y)]).tape.applied) == 1
