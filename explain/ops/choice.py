@@ -24,7 +24,7 @@ from explain.ops.base import (
     refuse_empty,
 )
 from explain.ops.reductions import spread
-from explain.ops.registry import block, register
+from explain.ops.registry import block, composite, register
 
 
 def is_tie(x: Any, y: Any, over: tuple[int, ...]) -> Any:
@@ -167,6 +167,22 @@ class ExtremumOfAxis(Picked):
 
 register(ExtremumOfAxis("max_dim", "max", "MaxBackward0"))
 register(ExtremumOfAxis("min_dim", "min", "MinBackward0"))
+
+
+def _larger(xp: Any, a: Any, b: Any) -> Any:
+    """``torch.max`` of two tensors: the larger entries."""
+    return xp.maximum(a, b)
+
+
+def _smaller(xp: Any, a: Any, b: Any) -> Any:
+    """``torch.min`` of two tensors: the smaller entries."""
+    return xp.minimum(a, b)
+
+
+for _name, _compose in (("max", _larger), ("min", _smaller)):
+    composite(
+        f"{_name}_of_two", _compose, functions=(_name,), methods=(_name,), numbers=(), samples=(Sample(((2, 3), (3,))),)
+    )  # fmt: skip
 
 
 @block

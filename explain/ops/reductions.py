@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from explain.ops.base import Op, Options, Sample, Shape, axes, word
-from explain.ops.registry import block
+from explain.ops.base import Op, Options, Sample, Shape, axes, cast, word
+from explain.ops.registry import block, composite
 
 ADD: Any = np.add  # numpy's stubs know no keepdims that is a variable
 MAXIMUM: Any = np.maximum
@@ -232,3 +232,23 @@ class LogSumExp(Op):
         if s.is_choice(body):
             return s.function("exp", at - y)
         return s.transform("softmax", body, bound, position)
+
+
+# in another dtype
+
+
+def _in_dtype(name: str) -> Any:
+    """The reduction of the entries brought into ``dtype`` first."""
+
+    def compose(xp: Any, x: Any, *, dim: Any = None, keepdim: bool = False, dtype: Any) -> Any:
+        given = {} if dim is None else {"dim": dim}
+        return cast(xp, getattr(xp, name)(cast(xp, x, dtype), **given, keepdim=keepdim), dtype)
+
+    return compose
+
+
+for _name in ("sum", "mean", "prod", "nansum", "nanmean"):
+    composite(
+        f"{_name}_in_dtype", _in_dtype(_name), functions=(_name,), methods=(_name,),
+        samples=(Sample(((2, 3),), {"dtype": "float64"}),),
+    )  # fmt: skip

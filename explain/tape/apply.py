@@ -252,9 +252,14 @@ def perform(op: Op, ins: tuple[Any, ...], options: dict[str, Any]) -> Any:
     if not op.composite:
         return apply(op, ins, options)
     found = op.compose(TAPED, *ins, **options)
-    if isinstance(found, tuple):  # arrays among them are results without a derivative
-        found = tuple([wrap(part) if isinstance(part, np.ndarray | np.generic) else part for part in found])
-    return result_type(op)(found) if op.fields else found
+    if isinstance(found, tuple):
+        found = tuple(map(_as_tensor, found))
+    return result_type(op)(found) if op.fields else _as_tensor(found)
+
+
+def _as_tensor(part: Any) -> Any:
+    """A part of a composite's result: arrays are results without a derivative."""
+    return wrap(part) if isinstance(part, np.ndarray | np.generic) else part
 
 
 def operands(op: Op, name: str, ins: tuple[Any, ...], options: dict[str, Any], method: bool) -> tuple[Any, ...]:

@@ -12,7 +12,7 @@ import numpy as np
 
 from explain.ops.base import NO_OPTIONS, Op
 from explain.ops.registry import METHODS, REGISTRY, resolve
-from explain.tape.apply import apply
+from explain.tape.apply import apply, perform
 from explain.tape.dtypes import BY_NUMPY
 from explain.tape.modes import enable_grad, state
 from explain.tape.tensor import Tensor, alias, wrap
@@ -60,7 +60,7 @@ def count_write(tensor: Tensor) -> None:
 def in_place(tensor: Tensor, op: Op, others: tuple[Any, ...], options: dict[str, Any] = NO_OPTIONS) -> Tensor:
     """``tensor`` becomes the op's result on it and ``others``. Raises torch's RuntimeErrors for leaves, shapes, dtypes."""
     refuse(tensor, others)
-    result = apply(op, (tensor, *others), options)
+    result = perform(op, (tensor, *others), options)
     own, new = tensor.array, result.array
     if new.shape != own.shape:
         raise RuntimeError(f"output with shape {list(own.shape)} doesn't match the broadcast shape {list(new.shape)}")
