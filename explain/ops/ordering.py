@@ -126,14 +126,12 @@ register(MedianOfAxis("nanmedian_dim", "nanmedian", "NanmedianBackward1", _middl
 
 def _most_frequent(x: Any) -> Any:
     """The last position of the entry that occurs most often, of the smallest such entry."""
-    same = x[..., :, None] == x[..., None, :]
-    count = same.sum(-1)
-    candidates = count == count.max(-1, keepdims=True)
     order = np.argsort(x, axis=-1, kind="stable")
-    first = np.argmax(np.take_along_axis(candidates, order, -1), -1)
-    place = np.take_along_axis(order, first[..., None], -1)
-    equal = np.take_along_axis(same, place[..., None], -2)[..., 0, :]
-    return x.shape[-1] - 1 - np.argmax(equal[..., ::-1], -1)
+    ordered = np.take_along_axis(x, order, -1)
+    place = np.arange(x.shape[-1])
+    new = np.concatenate([np.ones_like(ordered[..., :1], bool), ordered[..., 1:] != ordered[..., :-1]], -1)
+    run = place - np.maximum.accumulate(np.where(new, place, 0), -1)  # how many equal ones came before
+    return np.take_along_axis(order, np.argmax(run, -1)[..., None], -1)[..., 0]
 
 
 class Mode(OneOfAxis):

@@ -282,6 +282,33 @@ class ScatterValue(AlongAxis):
         return s.where(s.equal(s.given("written")[out], 1), s.literal(value), x[out])
 
 
+@block
+class ScatterReduced(AlongAxis):
+    """x with each entry of ``src`` added to, or multiplied into, the position that ``index`` gives along ``dim``. Torch has
+    no derivative for it; ``scatter_add`` has one."""
+
+    name = "scatter_reduced"
+    functions = methods = ("scatter",)
+    order = ("x", "dim", "index", "src", "reduce")
+    kind = "constant"
+    differentiable = False
+    not_implemented = "scatter"
+    in_place = True
+    reads_values = (1,)
+    samples = (Sample(((3,), np.array([0, 2, 0]), (3,)), {"dim": 0, "reduce": "add"}),)
+
+    def forward(self, x: Any, index: Any, src: Any, *, dim: int, reduce: str) -> Any:
+        if reduce not in ("add", "multiply"):
+            raise RuntimeError("reduce argument must be either add or multiply.")
+        axis = picked_axis("scatter", x, dim, index, src.shape)
+        y = np.array(x).reshape(x.shape or (1,))
+        if index.size:
+            places = _grid(np.reshape(index, index.shape or (1,)), axis)
+            sent = np.reshape(src, src.shape or (1,))[tuple(slice(n) for n in index.shape)]
+            (np.add if reduce == "add" else np.multiply).at(y, places, sent.astype(x.dtype))
+        return y.reshape(x.shape)[()]
+
+
 # positions in the row of all entries
 
 
