@@ -14,6 +14,7 @@ from explain.derivation.code import code_of
 from explain.derivation.custom import opened
 from explain.derivation.model import ClosedForm, Derivation, Gradient, Let, Note, Operation, Row, Step
 from explain.derivation.plan import Plan, PlannedStep, plan_for
+from explain.derivation.pullback import pull_back
 from explain.derivation.pushed import pushed
 from explain.derivation.repeat import folds
 from explain.derivation.request import Request
@@ -167,18 +168,24 @@ class _Builder:
         backward, link = self.r.backward, planned.link
         if backward is None:
             return None, None
-        block = self.r.blocks.get(link.step.group.output)
+        group = link.step.group
+        upstream = backward.arrived.get(group.output)
+        block = self.r.blocks.get(group.output)
         if block is not None:
-            return backward.arrived.get(link.step.group.output), block.sent.get(link.input)
+            return upstream, block.sent.get(link.input)
+        if upstream is not None and any(len(self.tape.applied[k].outputs) > 1 for k in group.applied):
+            # what was sent is the sum over all outputs of the op; this step is about one of them
+            values = {v.id: v.array for v in self.tape.values}
+            return upstream, pull_back(self.tape, values, group, upstream, link.input)
         parts = [
             s.cotangent
             for s in backward.sent
-            if s.applied in link.step.group.applied and self.tape.applied[s.applied].inputs[s.input] == link.input
+            if s.applied in group.applied and self.tape.applied[s.applied].inputs[s.input] == link.input
         ]
         total = parts[0] if parts else None
         for part in parts[1:]:
             total = total + part
-        return backward.arrived.get(link.step.group.output), total
+        return upstream, total
 
     def _jacobian_matrix(self, planned: PlannedStep, z: Value, x: Value) -> Any:
         link = planned.link

@@ -38,6 +38,13 @@ EXPECTED: dict[str, list[tuple[Any, ...]]] = {
         ("backward", "gradient", "out", ["sum_of", "mul", "written", "mul"], {"x": [72.0, 0.0, 72.0]}, [], [OK, OK])
     ],
     "kink": [("backward", "gradient", "out", ["sum_of"], {"x": [0.0, 1.0]}, [], [OK, NO])],
+    "several_outputs": [
+        (
+            "backward", "gradient", "out",
+            ["sum", "several", "chain_broadcast", "chain_broadcast", "chain_index", "chain_index", "part", "part"],
+            {"x": [[12.0, 24.0], [10.0, 4.0]]}, [], [OK, OK],
+        )
+    ],
     "branch": [
         (
             "backward", "gradient", "total", ["several", "chain", "add"], {"x": 13.0}, ["branch", "loop", "branch"],
