@@ -252,6 +252,8 @@ class Namespace:
 
     def within(self, i: Any, start: int, end: int, size: int) -> list[Any]:
         """Brackets that say that a position along an axis of this size lies in start ≤ i < end: those that are needed."""
+        if end - start == 1 < size:
+            return [self.indicator(self.equal(i, start))]
         below = [self.indicator(i >= start)] if start > 0 else []
         return [*below, self.indicator(i < end)] if end < size else below
 

@@ -58,6 +58,8 @@ def _embedding(
     sparse: bool = False,
 ) -> Any:
     """Rows of the weight by their numbers; the row ``padding_idx`` gets no gradient."""
+    if weight.ndim != 2:
+        raise RuntimeError("'weight' must be 2-D")
     indices = plain_array(x)
     padding = _row_number(padding_idx, weight.shape[0])
     if max_norm is not None and indices.size:

@@ -148,7 +148,7 @@ class Median(Op):
     """The median of all entries, the lower one of two in the middle; equal entries share evenly."""
 
     kind = "choice"
-    rule = "extremum"
+    rule = "median"
     uses = ("x y",)
     samples = (Sample(((2, 3),)), Sample(((3,),)), Sample(((),)))
 

@@ -219,7 +219,7 @@ class OneHot(Op):
 
 @block
 class Embedding(Op):
-    """Rows of ``weight`` at the positions in ``index``; the row ``padding_idx`` gets no gradient."""
+    """Rows of ``weight`` at the positions in ``index``."""
 
     name = "embedding"
     kind = "index"
@@ -232,7 +232,7 @@ class Embedding(Op):
         Sample((np.array([[1, 2], [0, 1]]), (3, 2))),
     )
 
-    def forward(self, index: Any, weight: Any, *, padding_idx: int = -1) -> Any:
+    def forward(self, index: Any, weight: Any) -> Any:
         if index.dtype.kind not in "iu" or index.dtype.itemsize < 4:
             raise RuntimeError(
                 "Expected tensor for argument #1 'indices' to have one of the following scalar types: Long, Int; but got "
@@ -244,13 +244,11 @@ class Embedding(Op):
             raise IndexError("index out of range in self")
         return weight[index]
 
-    def vjp(self, xp: Any, needs: Any, g: Any, y: Any, index: Any, weight: Any, *, padding_idx: int = -1) -> Any:
+    def vjp(self, xp: Any, needs: Any, g: Any, y: Any, index: Any, weight: Any) -> Any:
         rows = plain_array(index).reshape(-1)
         flat = xp.reshape(g, shape=(rows.size, weight.shape[1]))
-        if padding_idx >= 0:
-            flat = xp.where((rows == padding_idx)[:, None], 0.0, flat)
         return None, xp.put_rows(flat, rows, dim=0, shape=tuple(weight.shape))
 
-    def formula(self, s: Any, out: Any, index: Any, weight: Any, *, padding_idx: int = -1) -> Any:
+    def formula(self, s: Any, out: Any, index: Any, weight: Any) -> Any:
         *place, j = out
         return weight[(s.position(index[tuple(place)]), j)]

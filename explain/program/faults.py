@@ -178,6 +178,9 @@ def _usage(name: str, op: Op, method: bool) -> str:
     options = [key if default is REQUIRED else f"{key}={default!r}" for key, default in op.option_defaults.items()]
     if type(op).bind is not Op.bind and not op.option_defaults:
         options = [key for key in inspect.signature(op.forward).parameters if key not in tensors]
-    return (
-        f"{tensors.pop(0)}.{name}({', '.join(tensors + options)})" if method else f"{name}({', '.join(tensors + options)})"
-    )
+    order: tuple[str, ...] = getattr(op, "order", ())  # tensors may stand among options
+    shown = [option.partition("=")[0] for option in options]
+    rest = [option for option, key in zip(options, shown, strict=True) if key not in order and key != "missing"]
+    given = [key if key in tensors else options[shown.index(key)] for key in order if key in (*tensors, *shown)]
+    arguments = [*given, *rest] if order else [*tensors, *options]
+    return f"{arguments.pop(0)}.{name}({', '.join(arguments)})" if method else f"{name}({', '.join(arguments)})"

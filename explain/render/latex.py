@@ -15,7 +15,7 @@ from explain.calculus.symbols import Call
 from explain.ops.registry import REGISTRY
 from explain.render import order
 from explain.render.matrices import Marks, MatrixPrinter, subtrees
-from explain.render.names import TEX_GREEK, TEX_LETTERS, Name, split_name
+from explain.render.names import TEX_GREEK, TEX_LETTERS, Name, once, split_name
 from explain.render.order import Affine, Numeral
 from explain.render.printer import ATOM, BIG, POWER, PRODUCT, SUM, Piece, Printer
 
@@ -29,6 +29,7 @@ TALL = (r"\frac", r"\sum", r"\prod", r"\begin", r"\left", r"\sqrt")
 BIG_SIGNS = {"sum": r"\sum", "prod": r"\prod", "max": r"\max", "min": r"\min", "logsumexp": r"\log\sum"}
 
 
+@once
 def latex(e: Any, index_base: int = 1) -> str:
     """The formula as LaTeX, without dollars. ``index_base``: whether indices are shown to start from 1 or 0."""
     text = LatexPrinter(index_base, e).text(e)
@@ -37,7 +38,12 @@ def latex(e: Any, index_base: int = 1) -> str:
 
 def latex_name(name: str) -> str:
     """A tensor's name as LaTeX: x, W_1, \\mathrm{loss}, \\theta, \\bar z."""
-    return _name(split_name(name)).text
+    return _shown(name).text
+
+
+@once
+def _shown(name: str) -> _Shown:
+    return _name(split_name(name))
 
 
 def latex_matrix(
@@ -203,7 +209,7 @@ class LatexPrinter(Printer):
         return (r"\infty", ATOM) if e is S.Infinity else (r"-\infty", SUM)
 
     def named(self, name: str, indices: Sequence[Affine]) -> Piece:
-        shown = _name(split_name(name))
+        shown = _shown(name)
         if not indices:
             return shown.text, ATOM if (shown.simple or shown.subscript) and not shown.turn else POWER
         text = (shown.head if shown.simple else f"({shown.text})") + lowered(self.places(indices))

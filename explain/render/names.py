@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, fields, is_dataclass, replace
-from typing import Any
+from functools import lru_cache, wraps
+from typing import Any, TypeVar
 
 from sympy import Basic, Symbol
 
+F = TypeVar("F", bound=Callable[..., Any])
 WRAPPED = re.compile(r"(\w+)\((.*)\)", re.DOTALL)
 TURNED = re.compile(r"(.+)\^\((\d+)\)", re.DOTALL)
 FIELDS = ("name", "inputs", "output", "shape")  # of a document, where names stand as texts
@@ -59,6 +61,21 @@ def distinct(names: Iterable[str]) -> Iterator[None]:
         yield
     finally:
         _VERBATIM.reset(before)
+
+
+def once(function: F) -> F:
+    """The function with what it gave before remembered: a formula stands on a page several times, and in every language.
+    What it gives may depend on its arguments and on which names are ``distinct``."""
+
+    @lru_cache(8192)
+    def known(verbatim: frozenset[str], *arguments: Any) -> Any:
+        return function(*arguments)
+
+    @wraps(function)
+    def remembered(*arguments: Any) -> Any:
+        return known(_VERBATIM.get(), *arguments)
+
+    return remembered  # type: ignore[return-value]
 
 
 def names_in(part: Any) -> set[str]:

@@ -13,7 +13,7 @@ from sympy import Expr, S
 from explain.calculus.matrix_tree import Tree
 from explain.render import order
 from explain.render.matrices import Marks, MatrixPrinter
-from explain.render.names import GREEK, Name, split_name
+from explain.render.names import GREEK, Name, once, split_name
 from explain.render.order import Affine, Numeral
 from explain.render.printer import ATOM, BIG, POWER, PRODUCT, SUM, Piece, Printer
 
@@ -26,11 +26,13 @@ AFTER = {"inv": "⁻¹", "pinv": "⁺"}
 BIG_SIGNS = {"sum": "Σ", "prod": "Π", "max": "max", "min": "min", "logsumexp": "log Σ"}
 
 
+@once
 def plain(e: Any, index_base: int = 1) -> str:
     """The formula on one line of Unicode. ``index_base``: whether indices are shown to start from 1 or 0."""
     return PlainPrinter(index_base, e).text(e)
 
 
+@once
 def plain_name(name: str) -> str:
     """A tensor's name for terminals: x, W₁, loss, θ, z̄, bar(out)."""
     return _name(split_name(name))[0]
