@@ -386,7 +386,8 @@ def _svd(xp: Any, a: Any, *, full_matrices: bool = True) -> Any:
     """U, S and Vᵀ; with full matrices, U and V are square."""
     u, sizes, vh = xp.svd_reduced(a)
     if full_matrices:
-        u, vh = _full(xp, u, a.shape[-2]), xp.mT(_full(xp, xp.mT(vh), a.shape[-1]))
+        u = _full(xp, u, a.shape[-2])
+        vh = vh if vh.shape[-2] == a.shape[-1] else xp.mT(_full(xp, xp.mT(vh), a.shape[-1]))
     return u, sizes, vh
 
 

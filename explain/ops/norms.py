@@ -90,18 +90,22 @@ class Norm(Op):
         return (g * xp.where(y == 0, 0.0, x * xp.abs(x) ** (p - 2) / size ** (p - 1)),)
 
     def formula(self, s: Any, out: Any, x: Any, *, p: Any = 2, dim: Any = None, keepdim: bool = False) -> Any:
-        p = order(p)
         place, bound = s.reduced(x, out, axes(dim, x.ndim), keepdim)
-        if p == 0:
-            return s.total(s.indicator(s.unequal(x[place], 0)), *bound)
-        if p == 2:
-            return s.total(x[place] ** 2, *bound) ** s.number(0.5)
-        size = s.function("abs", x[place])
-        if p == 1:
-            return s.total(size, *bound)
-        if math.isinf(p):
-            return s.reduction("amax" if p > 0 else "amin", size, *bound)
-        return s.total(size ** s.number(p), *bound) ** (1 / s.number(p))
+        return norm_of(s, x[place], bound, order(p))
+
+
+def norm_of(s: Any, body: Any, bound: Any, p: float) -> Any:
+    """The formula of the p-norm of what ``body`` runs through."""
+    if p == 0:
+        return s.total(s.indicator(s.unequal(body, 0)), *bound)
+    if p == 2:
+        return s.total(body**2, *bound) ** s.number(0.5)
+    size = s.function("abs", body)
+    if p == 1:
+        return s.total(size, *bound)
+    if math.isinf(p):
+        return s.reduction("amax" if p > 0 else "amin", size, *bound)
+    return s.total(size ** s.number(p), *bound) ** (1 / s.number(p))
 
 
 def order(p: Any) -> float:

@@ -1,4 +1,4 @@
-"""Covariances and correlations, distances between points, rows of bounded norm. All are made of other ops."""
+"""Covariances and correlations, rows of bounded norm. All are made of other ops."""
 
 from __future__ import annotations
 
@@ -80,25 +80,6 @@ def _corrcoef(xp: Any, x: Any) -> Any:
     return xp.clamp(found, -1.0, 1.0)
 
 
-def _dist(xp: Any, a: Any, b: Any, *, p: float = 2) -> Any:
-    """The p-norm of the difference."""
-    return xp.norm(xp.sub(a, b), p=p)
-
-
-def _cdist(xp: Any, a: Any, b: Any, *, p: float = 2.0, compute_mode: Any = None) -> Any:
-    """The distances of every row of a to every row of b."""
-    for t, which in ((a, "X1"), (b, "X2")):
-        if t.ndim < 2:
-            raise RuntimeError(f"cdist only supports at least 2D tensors, {which} got: {t.ndim}D")
-    if a.shape[-1] != b.shape[-1]:
-        raise RuntimeError(f"X1 and X2 must have the same number of columns. X1: {a.shape[-1]} X2: {b.shape[-1]}")
-    if p < 0:
-        raise RuntimeError("cdist only supports non-negative p values")
-    if numpy_dtype(a) != numpy_dtype(b):
-        raise RuntimeError(f"expected scalar type {word(numpy_dtype(a))} but found {word(numpy_dtype(b))}")
-    return xp.norm(xp.sub(xp.unsqueeze(a, dim=-2), xp.unsqueeze(b, dim=-3)), p=p, dim=-1)
-
-
 def _renorm(xp: Any, x: Any, *, p: float, dim: int, maxnorm: float) -> Any:
     """Each slice along ``dim`` whose p-norm is larger than ``maxnorm`` scaled down to it."""
     if x.ndim < 2:
@@ -113,15 +94,12 @@ def _renorm(xp: Any, x: Any, *, p: float, dim: int, maxnorm: float) -> Any:
     return xp.mul(x, xp.where(xp.greater(size, maxnorm), scale, 1.0))
 
 
-_PAIR = (Sample(((2, 3), (2, 3))),)
 _ONE = (Sample(((2, 3),)),)
 composite(
     "cov", _cov, functions=("cov",), methods=("cov",), order=("x", "correction", "fweights", "aweights"), numbers=(),
     samples=_ONE,
 )  # fmt: skip
 composite("corrcoef", _corrcoef, functions=("corrcoef",), methods=("corrcoef",), samples=_ONE)
-composite("dist", _dist, functions=("dist",), methods=("dist",), numbers=(), samples=_PAIR)
-composite("cdist", _cdist, functions=("cdist",), numbers=(), samples=_PAIR)
 composite(
     "renorm", _renorm, functions=("renorm",), methods=("renorm",), in_place=True,
     samples=(Sample(((2, 3),), {"p": 2, "dim": 0, "maxnorm": 1.0}),),
