@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, fields, is_dataclass, replace
 from functools import cached_property
 from typing import Any
 
-from sympy import Eq, Expr, S
+from sympy import Dummy, Eq, Expr, S
 
 from explain.calculus import walk
 from explain.calculus.express import final, letters, weight
@@ -23,7 +23,9 @@ from explain.calculus.symbols import (
     Indicator,
     Reduction,
     TensorName,
+    Total,
     Transform,
+    Where,
     late,
     rebuild,
     size,
@@ -392,8 +394,8 @@ def late_tree(tree: Any, sizes: Mapping[Any, Any]) -> Any:
 
 
 def structure(link: Link) -> str:
-    """What the Jacobian looks like: zero, identity, diagonal, row, column, scalar, sparse (some deltas) or
-    dense."""
+    """What the Jacobian looks like: zero, identity, diagonal, row, column, scalar, sparse (0 where positions do not meet)
+    or dense."""
     e = link.jacobian
     if e is not None and e.is_zero:
         return "zero"
@@ -414,7 +416,25 @@ def structure(link: Link) -> str:
         return "identity" if len(terms) == 1 and _is_unit(rest) else "diagonal"
     if len(out) == len(target) and all(any(Eq(i, j) in deltas for j in target) for i in out):
         return "permutation"
-    return "sparse" if e.atoms(Indicator) else "dense"
+    return "sparse" if _is_sparse(e) else "dense"
+
+
+def _is_sparse(e: Any) -> bool:
+    """Whether every term is 0 where positions do not meet."""
+    if isinstance(e, Indicator):
+        return _compares_positions(e.condition)
+    if e.is_Mul:
+        return any(map(_is_sparse, e.args))
+    if e.is_Add or isinstance(e, Where):
+        return all(map(_is_sparse, e.args[1:] if isinstance(e, Where) else e.args))
+    if e.is_Pow:
+        return bool(e.exp.is_positive) and _is_sparse(e.base)
+    return isinstance(e, Total) and _is_sparse(e.body)
+
+
+def _compares_positions(condition: Any) -> bool:
+    """Whether a condition is about where entries stand, not about their values."""
+    return bool(condition.xreplace({entry: Dummy() for entry in condition.atoms(Entry)}).atoms(Index))
 
 
 def _is_unit(factors: list[Expr]) -> bool:

@@ -68,12 +68,12 @@ def once(function: F) -> F:
     What it gives may depend on its arguments and on which names are ``distinct``."""
 
     @lru_cache(8192)
-    def known(verbatim: frozenset[str], *arguments: Any) -> Any:
-        return function(*arguments)
+    def known(verbatim: frozenset[str], *arguments: Any, **options: Any) -> Any:
+        return function(*arguments, **options)
 
     @wraps(function)
-    def remembered(*arguments: Any) -> Any:
-        return known(_VERBATIM.get(), *arguments)
+    def remembered(*arguments: Any, **options: Any) -> Any:
+        return known(_VERBATIM.get(), *arguments, **options)
 
     return remembered  # type: ignore[return-value]
 
