@@ -269,7 +269,7 @@ class Deriver:
         applied = self.tape.applied[k]
         s = self._namespace(k, False, out)
         results = []
-        for i, key in zip(applied.outputs, getattr(applied.op, "letters", ("y",)), strict=True):
+        for i, key in zip(applied.outputs, applied.op.letters or ("y",), strict=True):
             named = i == group.output or i in self.names
             shape = self.tape.values[i].shape
             results.append(tensor_operand(TensorName(self.names[i]), shape, False) if named else s.given(key))

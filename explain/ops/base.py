@@ -13,6 +13,13 @@ Signatures mirror each other. With inputs ``a, b`` (tensors are positional) and 
 An op with several outputs gets a list of upstreams, None for those that nobody used, and its formula returns one entry of
 each. If their number depends on the call (``outputs = 0``), the option ``which`` says which one is meant.
 
+What is known by an equation rather than by a formula of its entries (an inverse, eigenvectors) says how it moves::
+
+    differential(s, out, y, changes, a, b, *, dim=None)   per input, what an entry of dy owes to its change
+    equation(s, out, y, a, b, *, dim=None)                an entry of what is zero
+
+With several outputs y is the tuple of all of them and the option ``which`` says whose change is meant.
+
 ``xp`` is an op namespace: over arrays in an ordinary backward, over the tape under ``create_graph=True``, so the same
 rule can be differentiated again. ``s`` is the symbolic namespace that calculus passes in; this layer never sees sympy.
 """
@@ -83,6 +90,7 @@ class Op:
     broadcasts: bool = False  # cotangents come in the output's shape and are summed to the input's
     outputs: int = 1  # how many tensors forward returns; 0: a tuple of as many as the call asks for
     fields: tuple[str, ...] = ()  # names of the outputs in torch's named result
+    letters: tuple[str, ...] = ()  # names of the outputs in formulas, where ``given`` computes those nobody asked for
     listed: bool = False  # torch takes the tensors as one list: stack([a, b])
     of_matrices: bool = False  # takes the last two axes as rows and columns, wherever it stands in formulas
     composite: bool = False  # made of other ops, without rule and formula of its own

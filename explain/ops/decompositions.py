@@ -6,7 +6,7 @@ that they satisfy; where an op does not return all factors that this takes, ``gi
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
@@ -112,7 +112,7 @@ class Eigh(Op):
     name = "eigh"
     functions = ("linalg.eigh",)
     fields = ("eigenvalues", "eigenvectors")
-    letters: ClassVar[tuple[str, ...]] = ("lambda", "V")
+    letters = ("lambda", "V")
     outputs = 2
     kind = "differential"
     rule = "eigh"
@@ -178,7 +178,7 @@ class Svd(Op):
 
     name = "svd_reduced"
     fields = ("U", "S", "Vh")
-    letters: ClassVar[tuple[str, ...]] = ("U", "S", "Vh")
+    letters = ("U", "S", "Vh")
     outputs = 3
     kind = "differential"
     rule = "svd"
@@ -278,7 +278,7 @@ class Qr(Op):
 
     name = "qr_reduced"
     fields = ("Q", "R")
-    letters: ClassVar[tuple[str, ...]] = ("Q", "R")
+    letters = ("Q", "R")
     outputs = 2
     kind = "differential"
     rule = "qr"

@@ -67,8 +67,7 @@ def _trapezoid(xp: Any, y: Any, x: Any = None, *, dx: float = 1.0, dim: int = -1
         raise IndexError(f"Dimension specified as {dim} but tensor has no dimensions")
     (axis,) = axes(dim, y.ndim)
     if not y.shape[axis]:
-        shape = tuple([n for k, n in enumerate(y.shape) if k != axis])
-        return np.zeros(shape, numpy_dtype(y))[()] if isinstance(y, np.ndarray) else xp.sum(y, dim=axis)
+        return np.zeros(tuple([n for k, n in enumerate(y.shape) if k != axis]), numpy_dtype(y))[()]
     if x is None:
         ends = xp.add(xp.index(y, index=_along(axis, y.ndim, 0)), xp.index(y, index=_along(axis, y.ndim, -1)))
         return xp.mul(xp.sub(xp.sum(y, dim=axis), xp.mul(ends, 0.5)), dx)
@@ -121,30 +120,38 @@ def _steps(spacing: Any, count: int) -> list[Any]:
 def _slopes(xp: Any, x: Any, axis: int, step: Any, edge_order: int) -> Any:
     """The estimates along one axis."""
     n = x.shape[axis]
-    where = step if isinstance(step, np.ndarray) and step.ndim else np.arange(n) * step
-    weights = _weights(np.asarray(where, np.float64), edge_order).astype(numpy_dtype(x))
-    moved = xp.transpose(x, dim0=axis, dim1=-1) if axis != x.ndim - 1 else x
-    found = xp.matmul(moved, weights)
-    return xp.transpose(found, dim0=axis, dim1=-1) if axis != x.ndim - 1 else found
+    at = step if isinstance(step, np.ndarray) and step.ndim else np.arange(n) * float(step)
+    widths = np.diff(np.asarray(at, np.float64))
+    first = _edge(xp, x, axis, (0, 1, 2)[: edge_order + 1], widths[:edge_order])
+    last = _edge(xp, x, axis, (n - 1, n - 2, n - 3)[: edge_order + 1], -widths[::-1][:edge_order])
+    if n == 2:
+        return xp.cat(first, last, dim=axis)
+    before, after = (_shaped(w, x, axis) for w in (widths[:-1], widths[1:]))
+    left, right = _part(xp, x, axis, None, -2), _part(xp, x, axis, 2, None)
+    if np.all(widths == widths[0]):
+        inside = xp.div(xp.sub(right, left), 2 * float(widths[0]))
+    else:
+        middle = xp.mul(_part(xp, x, axis, 1, -1), (after - before) / (before * after))
+        ends = xp.sub(xp.mul(right, before / (after * (before + after))), xp.mul(left, after / (before * (before + after))))
+        inside = xp.add(ends, middle)
+    return xp.cat(first, inside, last, dim=axis)
 
 
-def _weights(at: Any, edge_order: int) -> Any:
-    """The matrix that turns values at the positions into slopes: column i holds what entry i of the result takes."""
-    n = len(at)
-    weights = np.zeros((n, n))
-    for i in range(1, n - 1):
-        before, after = at[i] - at[i - 1], at[i + 1] - at[i]
-        weights[i - 1, i] = -after / (before * (before + after))
-        weights[i, i] = (after - before) / (before * after)
-        weights[i + 1, i] = before / (after * (before + after))
-    for i, inner in ((0, 1), (n - 1, n - 2)):
-        if edge_order == 1:
-            weights[[i, inner], i] = np.array([-1, 1]) / (at[inner] - at[i])
-        else:
-            far = 2 * inner - i
-            near, wide = at[inner] - at[i], at[far] - at[i]
-            weights[[i, inner, far], i] = -1 / near - 1 / wide, wide / (near * (wide - near)), -near / (wide * (wide - near))
-    return weights
+def _shaped(widths: Any, x: Any, axis: int) -> Any:
+    """Numbers along one axis of x, in its dtype."""
+    return widths.astype(numpy_dtype(x)).reshape([-1 if k == axis else 1 for k in range(x.ndim)])
+
+
+def _edge(xp: Any, x: Any, axis: int, places: tuple[int, ...], widths: Any) -> Any:
+    """The slope at an end from the entries at ``places``, the end first, whose distances are ``widths``."""
+    values = [_part(xp, x, axis, k, k + 1) for k in places]
+    near = float(widths[0])
+    slope = xp.div(xp.sub(values[1], values[0]), near)
+    if len(places) == 2:
+        return slope
+    further = xp.div(xp.sub(values[2], values[1]), float(widths[1]))
+    bend = xp.div(xp.sub(further, slope), near + float(widths[1]))
+    return xp.sub(slope, xp.mul(bend, near))
 
 
 _ROW = (Sample(((4,),)),)
