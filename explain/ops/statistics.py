@@ -74,10 +74,12 @@ def _corrcoef(xp: Any, x: Any) -> Any:
     found = _cov(xp, x)
     if not found.ndim:
         return xp.div(found, found)
-    n = np.arange(found.shape[0])
-    deviation = xp.sqrt(xp.get_at(found, n, n))
+    deviation = xp.sqrt(xp.diagonal(found))
     found = xp.div(xp.div(found, xp.unsqueeze(deviation, dim=-1)), deviation)
-    return xp.clamp(found, -1.0, 1.0)
+    values = plain_array(found)
+    beyond = values - np.clip(values, -1, 1)
+    # rounding alone leads beyond ±1; a clamp would be at its kink there, where the derivative is 0 anyway
+    return xp.sub(found, beyond) if np.any(beyond) else found
 
 
 def _renorm(xp: Any, x: Any, *, p: float, dim: int, maxnorm: float) -> Any:
