@@ -225,4 +225,7 @@ def _in_dtype(name: str) -> Any:
 
 
 for _name in ("cumsum", "cumprod"):
-    composite(f"{_name}_in_dtype", _in_dtype(_name), functions=(_name,), methods=(_name,), in_place=True, samples=ALONG[:1])
+    composite(
+        f"{_name}_in_dtype", _in_dtype(_name), functions=(_name,), methods=(_name,), in_place=True,
+        samples=(Sample(((4,),), {"dim": 0, "dtype": np.dtype(np.float32)}),),
+    )  # fmt: skip
