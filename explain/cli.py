@@ -79,6 +79,7 @@ def _parser() -> argparse.ArgumentParser:
     _page_options(expr)
     expr.set_defaults(run=_expr)
     _run_parser(commands)
+    _ops_parser(commands)
     return parser
 
 
@@ -103,6 +104,39 @@ def _run_parser(commands: Any) -> None:
     run.add_argument("--trust", action="store_true", help="run ordinary Python: for programs of your own only")
     _page_options(run)
     run.set_defaults(run=_run)
+
+
+def _ops_parser(commands: Any) -> None:
+    ops = commands.add_parser(
+        "ops",
+        help="list the operations with their formulas and what goes back through them",
+        description="The operations: PyTorch's names, the formula of one entry, and Jᵀv for every input, derived anew.",
+    )
+    ops.add_argument("names", nargs="*", metavar="NAME", help="only these, by our name or PyTorch's (default: all)")
+    ops.add_argument("--format", choices=("text", "md", "json"), help="default: text on a terminal, md elsewhere")
+    ops.add_argument("-o", "--output", metavar="FILE", type=Path, help="write to FILE")
+    ops.add_argument("--lang", default="en", metavar="LANG", help="language of the sentences: en or zh")
+    ops.add_argument("--index-base", type=int, choices=(0, 1), default=1, help="count indices from 0 or 1 (default: 1)")
+    ops.set_defaults(run=_ops)
+
+
+def _ops(options: argparse.Namespace) -> int:
+    import warnings
+
+    from explain.derivation.library import library
+    from explain.render.library import render_library
+
+    target: Path | None = options.output
+    format = options.format or _format_of(target)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # some of PyTorch's functions warn that they are old
+        entries = list(library(options.names))
+    text = render_library(entries, format, lang=options.lang, index_base=options.index_base)
+    if target is None:
+        sys.stdout.write(text)
+    else:
+        _written(target, lambda: target.write_text(text, encoding="utf-8"))
+    return 0
 
 
 def _page_options(parser: argparse.ArgumentParser) -> None:

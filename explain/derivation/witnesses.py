@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
@@ -55,7 +56,18 @@ class Witnesses:
         return found
 
     def of_gradient(self, leaf: int, value: Any, planned: Any) -> tuple[Check, ...]:
-        dtype = dtype_of(self.tape.values[leaf].array)
+        own = dtype_of(self.tape.values[leaf].array)
+        on_the_way = [i for k in self.replay.dependents(leaf) for i in self.tape.applied[k].outputs]
+        dtype = self._coarsest(leaf, *on_the_way)
+        checks = self._of_gradient(leaf, value, planned, dtype)
+        return checks if dtype == own else tuple([in_dtype(c, dtype) for c in checks])
+
+    def _coarsest(self, *ids: int) -> str:
+        """The floating dtype among the values that has the fewest digits: no check can ask for more."""
+        dtypes = {dtype_of(self.tape.values[i].array) for i in ids}
+        return max(dtypes & FORMULA.keys(), key=FORMULA.__getitem__, default="float64")
+
+    def _of_gradient(self, leaf: int, value: Any, planned: Any, dtype: str) -> tuple[Check, ...]:
         reason = self.barred(leaf)
         if reason in ("hooked", "written"):
             return tuple([Check(name, "not_applicable", None, reason) for name in ("formula", "differences")])
@@ -169,11 +181,13 @@ class Witnesses:
             pairs.append((u, evaluate(planned.forward, self.arrays | {TANGENT.name: u}, numbers(link.step.out))))
         members = link.step.group.applied
         inside = [s.cotangent for s in self.r.backward.sent if s.applied in members] if self.r.backward else []
-        floor = check.rounding_floor(dtype_of(x.array), [upstream, *inside])
-        first = check.adjoint_check(upstream, pairs, value, dtype_of(x.array), floor)
-        if first.status != "failed" or dtype_of(x.array) == "float64":
+        dtype = self._coarsest(link.input, *(i for k in members for i in self.tape.applied[k].outputs))
+        floor = check.rounding_floor(dtype, [upstream, *inside])
+        first = check.adjoint_check(upstream, pairs, value, dtype, floor)
+        if dtype != dtype_of(x.array):
+            first = in_dtype(first, dtype)
+        if first.status != "failed" or dtype == "float64":
             return first
-        dtype = dtype_of(x.array)
         values = {one.id: one.array for one in self.tape.values}
         rerun = pull_back(self.tape, values, link.step.group, upstream, link.input)
         same = check.judged("adjoint", *check.gap_and_scale(rerun, value), FORMULA[dtype], floor)
@@ -210,6 +224,11 @@ class Witnesses:
             if count:
                 hits.append((kind, count))
         return hits
+
+
+def in_dtype(c: Check, dtype: str) -> Check:
+    """The check, which says that it was made with the digits of another dtype than its tensor's."""
+    return replace(c, details={**c.details, "dtype": dtype})
 
 
 def numbers(binds: tuple[Bind, ...]) -> list[tuple[Index, int]]:

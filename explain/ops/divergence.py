@@ -107,5 +107,5 @@ composite(
     _gaussian_nll_loss,
     functions=("F.gaussian_nll_loss",),
     numbers=(2,),
-    samples=(Sample(((2, 3), (2, 3), (2, 3))),),
+    samples=(Sample(((2, 3), (2, 3), np.array([[0.5, 1.0, 2.0], [1.5, 0.25, 1.0]]))),),
 )

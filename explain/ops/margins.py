@@ -172,6 +172,7 @@ def _multilabel_soft_margin_loss(
     return composed(xp, xp.div(xp.sum(losses, dim=-1), input.shape[-1]), reduction)
 
 
+_TRIPLE = (Sample(((2, 3), (2, 3), (2, 3))),)
 _ROWS = (Sample(((2, 3), (2, 3), SIGNS)),)
 composite(
     "margin_ranking_loss", _margin_ranking_loss, functions=("F.margin_ranking_loss",), numbers=(),
@@ -182,10 +183,10 @@ composite(
     samples=(Sample(((2,), SIGNS)),),
 )  # fmt: skip
 composite("cosine_embedding_loss", _cosine_embedding_loss, functions=("F.cosine_embedding_loss",), numbers=(), samples=_ROWS)
-composite("triplet_margin_loss", _triplet_margin_loss, functions=("F.triplet_margin_loss",), numbers=(), samples=_ROWS)
+composite("triplet_margin_loss", _triplet_margin_loss, functions=("F.triplet_margin_loss",), numbers=(), samples=_TRIPLE)
 composite(
     "triplet_margin_with_distance_loss", _triplet_margin_with_distance_loss,
-    functions=("F.triplet_margin_with_distance_loss",), numbers=(), samples=_ROWS,
+    functions=("F.triplet_margin_with_distance_loss",), numbers=(), samples=_TRIPLE,
 )  # fmt: skip
 composite(
     "multilabel_soft_margin_loss", _multilabel_soft_margin_loss, functions=("F.multilabel_soft_margin_loss",), numbers=(),

@@ -242,7 +242,10 @@ def _declare(axes: int) -> None:
     name = f"adaptive_max_pool{axes}d"
     composite(name, _adaptive_max_pool(axes), functions=(f"F.{name}",), samples=adaptive)
     name = f"max_unpool{axes}d"
-    composite(name, _max_unpool(axes), functions=(f"F.{name}",), samples=sample)
+    pooled: tuple[int, ...] = (1, 2, *(1,) * (axes - 1))
+    first = np.array([0, 2**axes]).reshape(pooled)
+    unpooled = (Sample((pooled,), {"indices": first, "kernel_size": 2}),)
+    composite(name, _max_unpool(axes), functions=(f"F.{name}",), samples=unpooled)
 
 
 for _axes in (1, 2, 3):

@@ -166,8 +166,9 @@ def _weighted_huber_loss(
 
 PAIR = (Sample(((2, 3), (2, 3))),)
 composite("l1_loss", _l1_loss, functions=("F.l1_loss",), samples=PAIR)
-composite("weighted_mse_loss", _weighted_mse_loss, functions=("F.mse_loss",), samples=PAIR)
-composite("weighted_huber_loss", _weighted_huber_loss, functions=("F.huber_loss",), samples=PAIR)
+WEIGHTED = (Sample(((2, 3), (2, 3)), {"weight": np.array([[1.0, 2.0, 0.5], [0.0, 1.0, 1.0]])}),)
+composite("weighted_mse_loss", _weighted_mse_loss, functions=("F.mse_loss",), samples=WEIGHTED)
+composite("weighted_huber_loss", _weighted_huber_loss, functions=("F.huber_loss",), samples=WEIGHTED)
 
 
 def _bent(s: Any, d: Any, width: float, near: Any, far: Any) -> Any:
@@ -225,7 +226,7 @@ composite(
         xp, input, target, size_average=size_average, reduce=reduce, reduction=reduction
     ),
     functions=("F.smooth_l1_loss",),
-    samples=PAIR,
+    samples=(Sample(((2, 3), (2, 3)), {"beta": 0}),),
 )
 
 

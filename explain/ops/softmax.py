@@ -152,11 +152,12 @@ def _gumbel_softmax(xp: Any, logits: Any, *, tau: float = 1, hard: bool = False,
 
 
 _ALONG = (Sample(((2, 3),), {"dim": 1}),)
+_IN_DTYPE = (Sample(((2, 3),), {"dim": 1, "dtype": np.dtype(np.float32)}),)
 for _name, _function, _in_dtype in (
     ("softmax", _functional_softmax, _softmax_as),
     ("log_softmax", _functional_log_softmax, _log_softmax_as),
 ):
     composite(f"functional_{_name}", _function, functions=(f"F.{_name}",), samples=_ALONG)
-    composite(f"{_name}_as", _in_dtype, functions=(_name, f"special.{_name}"), methods=(_name,), samples=_ALONG)
+    composite(f"{_name}_as", _in_dtype, functions=(_name, f"special.{_name}"), methods=(_name,), samples=_IN_DTYPE)
 composite("softmin", _softmin, functions=("F.softmin",), samples=_ALONG)
 composite("gumbel_softmax", _gumbel_softmax, functions=("F.gumbel_softmax",), samples=_ALONG)

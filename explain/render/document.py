@@ -102,20 +102,20 @@ def render_run(
         raise InputError(f"there is no format {format!r}; there are: {', '.join(NAMES)}")
     chosen = FORMATS[format]
     columns = width or min(shutil.get_terminal_size((80, 24)).columns, 100)
-    environment = _environment(lang)
-    environment.filters.update(terminal.filters(columns, color) | dict(chosen.filters()))
+    templates = environment(lang, columns, color)
+    templates.filters.update(chosen.filters())
     with distinct(names_in(run)):
         page = run_view(run, chosen.typesetter(index_base), detail, chosen.pictures)
     for told in (*page["warnings"], *([page["error"]] if page["error"] else ())):
         told["explanation"] = explanation(told, lang)
     asked: dict[str, Any] = {"format": chosen.folder, "detail": detail, "show": show, "dialect": dialect}
-    text = environment.get_template("derivation.j2").render(page=page, **asked)
+    text = templates.get_template("derivation.j2").render(page=page, **asked)
     text = re.sub(r"\n{3,}", "\n\n", re.sub(r"[ \t]+\n", "\n", text)).strip() + "\n"
     if chosen.frame is None or not standalone:
         return text
     asked["cjk"] = format == "tex" and bool(CHINESE.search(text))
     language = HTML_LANGUAGES.get(lang, lang)
-    return str(environment.get_template(chosen.frame).render(page=page, body=text, language=language, **asked)) + "\n"
+    return str(templates.get_template(chosen.frame).render(page=page, body=text, language=language, **asked)) + "\n"
 
 
 def render_cell(run: Run, **options: Any) -> str:
@@ -133,6 +133,13 @@ def closed_forms(run: Run, index_base: int = 1) -> str:
     lines = [a["matrix"] or a["index"] for d in page["derivations"] for a in d["answers"] if a["index"]]
     aligned = _environment("en").filters["aligned"]
     return f"$$\n\\begin{{aligned}}\n{aligned(lines)}\n\\end{{aligned}}\n$$" if lines else ""
+
+
+def environment(lang: str, width: int = 80, color: bool = False) -> Any:
+    """The templates in a language, with the filters of terminal text."""
+    found = _environment(lang)
+    found.filters.update(terminal.filters(width, color))
+    return found
 
 
 @cache
@@ -153,6 +160,8 @@ def _environment(lang: str) -> Any:
     environment.filters["superscript"] = lambda n: str(n).translate(SUPERSCRIPTS)
     environment.filters["quoted"] = lambda text: text.replace("\n", "\n> ")
     environment.filters["indent_after"] = _indent_after
+    environment.filters["in_cell"] = lambda tex: tex.replace("|", r"\vert ")
+    environment.filters["tensor_method"] = lambda name: f"Tensor.{name}"
     environment.filters["aligned"] = lambda lines: " \\\\\n".join(RELATION.sub(r" &\1 ", line, count=1) for line in lines)
     return environment
 

@@ -441,7 +441,7 @@ def _bound(c: Check, dtype: str) -> int | None:
     on every machine."""
     if c.status != "ok" or c.reason in ("rounding", "precision"):
         return None
-    tolerance = (DIFFERENCES if c.name == "differences" else FORMULA)[dtype]
+    tolerance = (DIFFERENCES if c.name == "differences" else FORMULA)[c.details.get("dtype", dtype)]
     return round(math.log10(tolerance))
 
 

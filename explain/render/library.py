@@ -1,0 +1,71 @@
+"""The table of the op library as text: Markdown, terminal text or JSON."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from explain.derivation.codec import encode_formula
+from explain.derivation.library import OpEntry
+from explain.derivation.model import Derivation, Step
+from explain.errors import InputError
+from explain.render.document import environment
+from explain.render.names import distinct, names_in
+from explain.render.typeset import Latex, Plain, Typesetter
+from explain.render.view import step_view
+
+FORMATS: dict[str, Callable[[int], Typesetter]] = {"md": Latex, "text": Plain}
+NAMES = (*FORMATS, "json")
+
+
+def render_library(entries: Iterable[OpEntry], format: str = "text", *, lang: str = "en", index_base: int = 1) -> str:
+    """The table of ops. Raises InputError for a format that it does not come in."""
+    if format == "json":
+        return json.dumps([_data(entry, index_base) for entry in entries], ensure_ascii=False, indent=1) + "\n"
+    if format not in FORMATS:
+        raise InputError(f"the table of ops comes as {', '.join(NAMES)}, not as {format}")
+    t = FORMATS[format](index_base)
+    rows = [_row(entry, t) for entry in entries]
+    text = environment(lang, 100).get_template(f"{format}/ops.j2").render(rows=rows, dialect="github")
+    return re.sub(r"\n{3,}", "\n\n", re.sub(r"[ \t]+\n", "\n", text)).strip() + "\n"
+
+
+def _row(entry: OpEntry, t: Typesetter) -> dict[str, Any]:
+    found: dict[str, Any] = {
+        "name": entry.name, "functions": entry.functions, "methods": entry.methods, "operator": entry.operator,
+        "kind": entry.kind, "grad_fn": entry.grad_fn, "special": entry.special, "derivative": entry.derivative,
+        "parts": entry.parts, "formula": None, "steps": [],
+    }  # fmt: skip
+    d = entry.example
+    if d is not None and d.steps:
+        with distinct(names_in(d)):
+            found["steps"] = [step_view(s, d, t) for s in d.steps]
+        if not entry.parts:
+            found["formula"] = found["steps"][0]["formula"]
+    return found
+
+
+def _data(entry: OpEntry, index_base: int) -> dict[str, Any]:
+    t = Latex(index_base)
+    d = entry.example
+    steps = d.steps if d is not None and not entry.parts else ()
+    return {
+        "name": entry.name, "functions": list(entry.functions), "methods": list(entry.methods),
+        "operator": entry.operator, "kind": entry.kind, "rule": entry.rule, "grad_fn": entry.grad_fn,
+        "special": list(entry.special), "derivative": entry.derivative, "parts": list(entry.parts),
+        "formula": _formula(steps[0].formula, t) if steps else None,
+        "inputs": [_input(s, d, t) for s in steps if d is not None],
+    }  # fmt: skip
+
+
+def _input(s: Step, d: Derivation, t: Typesetter) -> dict[str, Any]:
+    return {
+        "name": s.input, "structure": s.structure, "jacobian": _formula(s.jacobian, t), "vjp": _formula(s.contracted, t),
+        "matrix": None if s.matrix is None else t.matrix(s.matrix),
+    }  # fmt: skip
+
+
+def _formula(f: Any, t: Typesetter) -> Any:
+    return None if f is None else {**(encode_formula(f) or {}), "latex": t.formula(f)}

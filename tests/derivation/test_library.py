@@ -1,0 +1,71 @@
+"""The table of ops: nothing is missing in it, and what is made of ops is derived through its parts."""
+
+from __future__ import annotations
+
+import json
+import warnings
+
+import pytest
+
+from explain.cli import main
+from explain.derivation.library import entry_of, library
+from explain.errors import InputError
+from explain.ops import REGISTRY
+from explain.ops.registry import COMPOSITES
+
+COUNTING = {  # composites whose results are positions or counts
+    "argsort", "matrix_rank", "nonzero", "unique", "unique_consecutive", "where_nonzero",
+}  # fmt: skip
+UNCHANGED = {"contiguous", "positive"}  # the very tensor comes back
+
+
+@pytest.mark.parametrize("name", sorted(COMPOSITES))
+def test_a_composite_is_derived_through_its_parts(name: str) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # some of torch's functions warn that they are old
+        entry = entry_of(COMPOSITES[name])
+    if name in COUNTING | UNCHANGED:
+        assert entry.derivative == "none"
+        return
+    assert entry.derivative == "yes" and entry.example is not None and entry.example.ok
+    assert entry.parts and set(entry.parts) <= set(REGISTRY)
+
+
+@pytest.mark.parametrize("name", sorted(REGISTRY)[::9])
+def test_an_op_has_a_formula_and_says_what_goes_back(name: str) -> None:
+    """A ninth of them: every op has a checked page of its own elsewhere."""
+    op = REGISTRY[name]
+    entry = entry_of(op)
+    if not op.differentiable:
+        assert entry.derivative == ("refused" if op.not_implemented else "none")
+        return
+    assert entry.derivative == "yes" and entry.example is not None and entry.example.ok
+    assert all(s.contracted is not None for s in entry.example.steps)
+
+
+def test_ops_are_found_by_every_name() -> None:
+    for name in ("inv", "torch.linalg.inv", "linalg.inv", "Tensor.inverse", "inverse"):
+        assert [entry.name for entry in library([name])] == ["inv"], name
+    assert {entry.name for entry in library(["F.mse_loss"])} == {"mse_loss", "weighted_mse_loss"}
+
+
+def test_an_unknown_name_is_an_error_with_a_suggestion() -> None:
+    with pytest.raises(InputError, match="sofmax") as caught:
+        list(library(["sofmax"]))
+    assert "softmax" in str(caught.value)
+
+
+def test_the_command(capsys: pytest.CaptureFixture[str]) -> None:
+    names = ["inv", "relu", "argmax", "floor_divide", "hstack"]
+    assert main(["ops", *names, "--format", "text"]) == 0
+    text = capsys.readouterr().out
+    assert "ā = −yᵀ ȳ yᵀ" in text and "made of cat" in text and "special points: kinks" in text
+    assert "the result jumps" in text and "PyTorch raises" in text
+    assert main(["ops", *names, "--format", "md", "--lang", "zh"]) == 0
+    assert "# 运算一览" in capsys.readouterr().out
+    assert main(["ops", *names, "--format", "json"]) == 0
+    found = {op["name"]: op for op in json.loads(capsys.readouterr().out)}
+    assert set(found) == set(names)
+    (back,) = found["inv"]["inputs"]
+    assert back["matrix"] == r"-y^{\top} \bar y y^{\top}" and found["hstack"]["parts"] == ["cat"]
+    assert main(["ops", "nothing_such"]) == 2
