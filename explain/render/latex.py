@@ -285,6 +285,10 @@ class LatexPrinter(Printer):
     def over(self, op: str, bound: Sequence[str], body: str) -> str:
         return f"{op_name(op)}{lowered(','.join(bound))}{group(body)}"
 
+    def after(self, op: str, body: str, places: Sequence[Affine]) -> str:
+        sign = getattr(REGISTRY.get(op), "latex", "")
+        return f"{group(body)}{sign}{lowered(self.places(places))}"
+
     def cases(self, rows: Sequence[tuple[str, str]]) -> Piece:
         # a bracket right after \\ would be read as its optional argument
         shown = [("{}" + value if k and value.startswith("[") else value, c) for k, (value, c) in enumerate(rows)]

@@ -169,6 +169,9 @@ class PlainPrinter(Printer):
     def over(self, op: str, bound: Sequence[str], body: str) -> str:
         return f"{FUNCTIONS.get(op, op)}{self.bound(bound) if bound else ''}({body})"
 
+    def after(self, op: str, body: str, places: Sequence[Affine]) -> str:
+        return f"({body}){AFTER.get(op, op)}[{','.join(self.affine(p) for p in places)}]"
+
     def cases(self, rows: Sequence[tuple[str, str]]) -> Piece:
         return "{" + "; ".join(f"{value}, {condition}" for value, condition in rows) + "}", ATOM
 

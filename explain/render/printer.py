@@ -94,6 +94,10 @@ class Printer:
         """An op of its own name over bound indices."""
         raise NotImplementedError
 
+    def after(self, op: str, body: str, places: Sequence[Affine]) -> str:
+        """An entry of what an op makes of a matrix, given by one of its entries, with the op's sign after it."""
+        raise NotImplementedError
+
     def cases(self, rows: Sequence[tuple[str, str]]) -> Piece:
         """Alternatives with their conditions."""
         raise NotImplementedError
@@ -217,6 +221,8 @@ class Printer:
             return self.others(e.positions, self.letters(e.bound), self.inside(body, BIG), upto), BIG
         if says_itself(e.op) and order.is_of_whole_matrix(e):
             return self.piece(Entry(TensorName(f"{e.op}({e.body.tensor.name})"), *e.body.indices[:-2], *e.positions))
+        if says_itself(e.op):
+            return self.after(e.op, self.text(e.body), [order.place(p, self.base) for p in e.positions]), ATOM
         written = order.written_out(e)
         if written:
             return self.piece(written)
