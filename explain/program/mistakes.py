@@ -134,6 +134,7 @@ _TABLE: tuple[tuple[str, str], ...] = (
     ("singular", r"because the input matrix is singular|The diagonal element \d+ is zero"),
     ("no_cuda", r"Torch not compiled with CUDA enabled"),
     ("numpy_times_tensor", r"unsupported operand type\(s\) for .*: 'numpy\.ndarray' and 'Tensor'"),
+    ("none_operand", r"unsupported operand type\(s\) for (?P<sign>.*): (?:'NoneType' and .*|.* and 'NoneType')"),
     ("operands", r"unsupported operand type\(s\) for (?P<sign>.*): '(?P<a>.*)' and '(?P<b>.*)'"),
     ("must_be_tensor", r"(?P<name>[\w.]+)\(\): argument '(?P<argument>\w+)' \(position \d+\) must be Tensor, "
      r"not (?P<kind>\w+)"),
