@@ -24,8 +24,8 @@ from explain.derivation.symbolic import given_arrays
 from explain.derivation.witnesses import Witnesses, dtype_of, numbers
 from explain.tape.record import Value
 
-SMALL = 6
-"""A Jacobian with at most this many entries on either side is written out with its numbers."""
+LITTLE = 16
+"""A Jacobian with at most this many entries on either side is written out with its numbers, the larger ones with dots."""
 MEANING_STEP = 0.01
 
 
@@ -190,7 +190,7 @@ class _Builder:
     def _jacobian_matrix(self, planned: PlannedStep, z: Value, x: Value) -> Any:
         link = planned.link
         rows, columns = int(np.size(z.array)), int(np.size(x.array))
-        if link.jacobian is None or not 1 < max(rows, columns) <= SMALL or not self.numbers:
+        if link.jacobian is None or not 1 < max(rows, columns) <= LITTLE or not self.numbers:
             return None
         whole = evaluate(link.jacobian, self.witnesses.arrays, [*numbers(link.step.out), *numbers(link.target)])
         return whole.reshape(rows, columns)

@@ -52,9 +52,12 @@ def rule_of(tape: Tape, group: Group, x: int, names: dict[int, str]) -> Rule:
         details["scaled"] = any(a.op.name in ("mul", "div", "neg") and _after(tape, a, heavy[0]) for a in members)
         details["inner"] = [a.op.rule or a.op.kind for a in before]
         return Rule(f"{heavy[0].op.rule}_of", details | _counts(tape, heavy[0]))
-    if all(a.op.kind == "index" for a in members):
+    way = [a for a in members if _comes_from(tape, a.outputs[0], x)]
+    if len(way) == len(meets) == 1:  # what else is in the step does not touch it
+        return _single(tape, first, position, meets, details)
+    if all(a.op.kind == "index" for a in way):
         return Rule("index_chain", details)
-    if any(a.op.kind == "index" for a in members):
+    if any(a.op.kind == "index" for a in way):
         return Rule("chain_index", details)
     if len(meets) > 1:
         return Rule("several", details)

@@ -17,6 +17,12 @@
     step.addEventListener("mouseenter", () => mark(step.dataset.step, true));
     step.addEventListener("mouseleave", () => mark(step.dataset.step, steps[now] === step));
   }
+  for (const wire of document.querySelectorAll(".explain .wire[data-step]")) {
+    const index = steps.findIndex((step) => step.dataset.step === wire.dataset.step);
+    wire.addEventListener("mouseenter", () => mark(wire.dataset.step, true));
+    wire.addEventListener("mouseleave", () => mark(wire.dataset.step, index === now));
+    wire.addEventListener("click", () => go(index));
+  }
   walk.hidden = false;
   walk.children[0].addEventListener("click", () => go(now - 1));
   walk.children[1].addEventListener("click", () => go(now + 1));

@@ -41,13 +41,13 @@ EXPECTED: dict[str, list[tuple[Any, ...]]] = {
     "several_outputs": [
         (
             "backward", "gradient", "out",
-            ["sum", "several", "chain_broadcast", "chain_broadcast", "chain_index", "chain_index", "part", "part"],
+            ["sum", "several", "chain_broadcast", "broadcast", "chain_index", "chain_index", "part", "part"],
             {"x": [[12.0, 24.0], [10.0, 4.0]]}, [], [OK, OK],
         )
     ],
     "branch": [
         (
-            "backward", "gradient", "total", ["several", "chain", "add"], {"x": 13.0}, ["branch", "loop", "branch"],
+            "backward", "gradient", "total", ["several", "add", "add"], {"x": 13.0}, ["branch", "loop", "branch"],
             [OK, OK],
         )
     ],

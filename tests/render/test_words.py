@@ -116,6 +116,13 @@ def test_every_message_is_translated_with_its_placeholders(language: str) -> Non
             assert text.count("%") == len(PLACEHOLDER.findall(text)), m.id
 
 
+def test_a_formula_has_a_space_before_it_in_chinese() -> None:
+    """GitHub takes a dollar right behind a Chinese sign for a dollar."""
+    for m in messages("zh"):
+        for text in texts(m.string):
+            assert not re.search(r"[^\s(*]%\((x|z|u|v|ju|entry|output)\)s", text), text
+
+
 def test_chinese_messages_are_chinese() -> None:
     for m in messages("zh"):
         for text in texts(m.string):
