@@ -33,12 +33,13 @@ SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 @dataclass(frozen=True)
 class Format:
     """A format of pages: the folder of its blocks, and its mathematics. ``typesetter`` takes the index base. ``pictures``:
-    graphs are drawn. ``frame``: the template of a page that stands alone. ``filters``: how sentences and code are set."""
+    graphs are drawn. ``frame``: the template of a page that stands alone, ``part`` of one that does not. ``filters``: how sentences and code are set."""
 
     folder: str
     typesetter: Callable[[int], Typesetter]
     pictures: bool = False
     frame: str | None = None
+    part: str | None = None
     filters: Callable[[], Mapping[str, Callable[..., Any]]] = dict
 
 
@@ -61,7 +62,7 @@ FORMATS = {
     "md": Format("md", Latex),
     "text": Format("text", Plain),
     "html": Format("html", Latex, pictures=True, frame="html/page.j2", filters=_html_filters),
-    "tex": Format("tex", Latex, pictures=True, frame="tex/article.j2", filters=_tex_filters),
+    "tex": Format("tex", Latex, pictures=True, frame="tex/article.j2", part="tex/fragment.j2", filters=_tex_filters),
 }
 NAMES = (*FORMATS, "json")
 CHOICES = {
@@ -111,11 +112,12 @@ def render_run(
     asked: dict[str, Any] = {"format": chosen.folder, "detail": detail, "show": show, "dialect": dialect}
     text = templates.get_template("derivation.j2").render(page=page, **asked)
     text = re.sub(r"\n{3,}", "\n\n", re.sub(r"[ \t]+\n", "\n", text)).strip() + "\n"
-    if chosen.frame is None or not standalone:
+    frame = chosen.frame if standalone else chosen.part
+    if frame is None:
         return text
     asked["cjk"] = format == "tex" and bool(CHINESE.search(text))
     language = HTML_LANGUAGES.get(lang, lang)
-    return str(templates.get_template(chosen.frame).render(page=page, body=text, language=language, **asked)) + "\n"
+    return str(templates.get_template(frame).render(page=page, body=text, language=language, **asked)) + "\n"
 
 
 def render_cell(run: Run, **options: Any) -> str:

@@ -67,7 +67,7 @@ def code(text: str) -> str:
 
 
 def _broken(text: str) -> str:
-    return re.sub(r"([(,.=]|\\_)(?=\S)", r"\1\\allowbreak{}", text.replace(" ", r"\ \allowbreak{}"))
+    return re.sub(r"([(,=]|\\_|\.(?=[A-Za-z]))(?=\S)", r"\1\\allowbreak{}", text.replace(" ", r"\ \allowbreak{}"))
 
 
 def prose(text: str) -> str:

@@ -44,6 +44,17 @@ def test_all_pages_compile(lang: str, tmp_path: Path) -> None:
 
 
 @needs_tex
+def test_fragments_go_into_an_article_of_ones_own(tmp_path: Path) -> None:
+    """Two of them, one in Chinese; each brings what it needs besides packages."""
+    (tmp_path / "one.tex").write_text(run_of("dot").render("tex", standalone=False), "utf-8")
+    (tmp_path / "two.tex").write_text(run_of("logistic").render("tex", standalone=False, lang="zh"), "utf-8")
+    packages = r"\usepackage[utf8]{inputenc}\usepackage{amsmath, amssymb, graphicx, tikz, textcomp, CJKutf8}"
+    body = r"\section{Mine}\input{one}\input{two}"
+    log = compiled(rf"\documentclass{{article}}{packages}\begin{{document}}{body}\end{{document}}", tmp_path)
+    assert "Missing character" not in log
+
+
+@needs_tex
 def test_what_a_program_says_is_no_latex(tmp_path: Path) -> None:
     code = (
         "import torch\n# 注释 \\input{/etc/passwd} $x^2$ %~{}&#_ é 🙂 θ ∇\nx = torch.tensor(2., requires_grad=True)\n"
