@@ -32,8 +32,11 @@ SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 @dataclass(frozen=True)
 class Format:
-    """A format of pages: the folder of its blocks, and its mathematics. ``typesetter`` takes the index base. ``pictures``:
-    graphs are drawn. ``frame``: the template of a page that stands alone, ``part`` of one that does not. ``filters``: how sentences and code are set."""
+    """A format of pages: the folder of its blocks, and its mathematics.
+
+    ``typesetter`` takes the index base. ``pictures``: graphs are drawn. ``frame``: the template of a page that stands alone,
+    ``part`` of one that does not. ``filters``: how sentences and code are set.
+    """
 
     folder: str
     typesetter: Callable[[int], Typesetter]
