@@ -78,10 +78,10 @@ def once(function: F) -> F:
     return remembered  # type: ignore[return-value]
 
 
-def names_in(part: Any) -> set[str]:
+def names_in(part: Any) -> set[str] | frozenset[str]:
     """The names in a document, or in anything in it: tensors, sizes, indices."""
     if isinstance(part, Basic):
-        return {s.name for s in part.atoms(Symbol)}
+        return _symbols(part)
     if isinstance(part, tuple | list):
         return set().union(*map(names_in, part))
     if not is_dataclass(part):
@@ -92,6 +92,11 @@ def names_in(part: Any) -> set[str]:
         texts = (value if isinstance(value, tuple) else (value,)) if f.name in FIELDS else ()
         found |= names_in(value) | {text for text in texts if isinstance(text, str)}
     return found
+
+
+@lru_cache(8192)
+def _symbols(e: Basic) -> frozenset[str]:
+    return frozenset(s.name for s in e.atoms(Symbol))
 
 
 def _innermost(name: Name) -> Name:

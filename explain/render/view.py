@@ -252,8 +252,9 @@ def _numbers(s: Step, d: Derivation, t: Typesetter) -> str:
     overwritten = any(c.reason == "written" for c in s.checks)  # then the values shown are not those that backward met
     if s.matrix is not None and not overwritten:
         values = {r.name: r.value for r in d.rows if r.value is not None} | {f"bar({s.output})": s.upstream}
-        used = {name: a for name, a in values.items() if name in tensor_names(s.matrix)}
-        complete = tensor_names(s.matrix) <= set(used)
+        named = tensor_names(s.matrix)
+        used = {name: a for name, a in values.items() if name in named}
+        complete = named <= set(used)
         if complete and used and sum(np.size(a) for a in used.values()) <= t.most_substituted:
             rounded |= not all(figures.is_exact(a) for a in used.values())
             sides.append(t.matrix(s.matrix, {name: t.array(a) for name, a in used.items()}))
