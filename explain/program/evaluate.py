@@ -16,7 +16,7 @@ from explain.ops.registry import resolve
 from explain.program import faults, known
 from explain.program.arithmetic import Impossible, combine
 from explain.program.expression import SIGNS, Expression
-from explain.program.roles import Role, Use, kept_names, ops_of, role_of
+from explain.program.roles import Role, Use, constant_names, kept_names, ops_of, role_of
 from explain.program.values import Given
 from explain.tape.apply import perform
 from explain.tape.record import Recorder, Tape, freeze, record, recording
@@ -77,7 +77,8 @@ class Traced:
 
 
 def evaluate(expression: Expression, values: Mapping[str, Given], *, wrt: Sequence[str] | None = None) -> Traced:
-    """Run the expression on the tape. Every name with float values is differentiated unless ``wrt`` says which.
+    """Run the expression on the tape. Every name with float values is differentiated, but for
+    what torch takes no derivative by (the class weights of a loss), unless ``wrt`` says which.
 
     Raises InputError for missing or needless values and wrong names, OperationError with torch's message for operations
     that do not fit, Stopped for results too large. Random masks are drawn from torch's seed 0, so they repeat.
@@ -127,7 +128,8 @@ def _differentiated(
 ) -> tuple[str, ...]:
     able = [name for name, t in inputs.items() if t.dtype.is_floating_point and name not in kept]
     if wrt is None:
-        return tuple(able)
+        constant = constant_names(expression.tree)
+        return tuple([name for name in able if name not in constant])
     for name in wrt:
         if name not in inputs:
             hint = known.did_you_mean(name, inputs) or f"Names in the expression: {', '.join(inputs) or 'none'}"

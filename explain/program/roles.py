@@ -67,6 +67,26 @@ def kept_names(tree: ast.expr) -> dict[str, str]:
     return kept
 
 
+def constant_names(tree: ast.expr) -> frozenset[str]:
+    """Names in arguments that torch refuses to differentiate by, such as the class weights of a loss."""
+    found: set[str] = set()
+    for call in ast.walk(tree):
+        if isinstance(call, ast.Call):
+            first = 1 if isinstance(call.func, ast.Attribute) else 0
+            arguments: list[tuple[int | str, ast.expr]] = [(first + k, a) for k, a in enumerate(call.args)]
+            arguments += [(option.arg or "", option.value) for option in call.keywords]
+            for key, argument in arguments:
+                if any(_is_constant(op, key) for op in ops_of(call)[1]):
+                    found |= {node.id for node in ast.walk(argument) if isinstance(node, ast.Name)}
+    return frozenset(found)
+
+
+def _is_constant(op: Op, key: int | str) -> bool:
+    order: tuple[str, ...] = getattr(op, "order", ()) or op.tensor_names
+    name = order[key] if isinstance(key, int) and key < len(order) else key
+    return name in op.constants
+
+
 def ops_of(call: ast.Call) -> tuple[str, tuple[Op, ...]]:
     """The name that is called and the ops behind it."""
     if isinstance(call.func, ast.Attribute):

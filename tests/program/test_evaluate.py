@@ -89,6 +89,20 @@ def test_wrt_chooses():
     assert traced.inputs["A"].grad is None and not traced.inputs["A"].requires_grad
 
 
+@pytest.mark.parametrize(
+    ("text", "differentiated"),
+    [
+        ("cross_entropy(X, t, w)", ("X",)),
+        ("cross_entropy(X, t, weight=2*w)", ("X",)),
+        ("soft_margin_loss(X, w)", ("X",)),
+        ("sum(X * w)", ("X", "w")),
+    ],
+)
+def test_what_torch_takes_no_derivative_by_is_left_out(text, differentiated):
+    given = {"X": "X=[[1.0, 2.0], [0.5, 1.0]]", "t": "t=[0, 1]", "w": "w=[0.5, 2.0]"}
+    assert run(text, *(given[name] for name in parse(text).names)).wrt == differentiated
+
+
 def test_what_is_recorded():
     traced = run("sum((A@x - b)**2)", "A=[[1,2],[3,4]]", "x=[1,-1]", "b=[1,0]")
     traced.backward()
