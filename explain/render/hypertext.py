@@ -22,6 +22,7 @@ def inline(tex: str) -> str:
     return f"{OPEN}{tex}{CLOSE}"
 
 
+@lru_cache(8_192)
 def prose(text: str) -> str:
     """A sentence as HTML: formulas as MathML, what stands in backticks as code, the rest escaped."""
     found, at = [], 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 from explain.render.hypertext import PARTS, bare, inline
@@ -70,6 +71,7 @@ def _broken(text: str) -> str:
     return re.sub(r"([(,=]|\\_|\.(?=[A-Za-z]))(?=\S)", r"\1\\allowbreak{}", text.replace(" ", r"\ \allowbreak{}"))
 
 
+@lru_cache(8_192)
 def prose(text: str) -> str:
     """A sentence as LaTeX: formulas in dollars, what stands in backticks as code, the rest escaped."""
     found, at = [], 0
@@ -80,11 +82,13 @@ def prose(text: str) -> str:
     return "".join([*found, escaped(text[at:])])
 
 
+@lru_cache(1_024)
 def block(text: str) -> str:
     """Lines of output or code, every blank kept; long lines go on indented."""
     return "\n".join(_line(line) for line in text.split("\n"))
 
 
+@lru_cache(1_024)
 def listing(code: str) -> str:
     """A program with its line numbers; several empty lines are one gap."""
     found = []
@@ -106,6 +110,7 @@ def _spaced(line: str) -> str:
     return r"\ " * (len(line) - len(stripped)) + _broken(escaped(stripped))
 
 
+@lru_cache(8_192)
 def display(tex: str) -> str:
     """A formula on lines of its own. A chain of equations that is too long is broken before its signs; what is still too
     wide for the page is made smaller."""
