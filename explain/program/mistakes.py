@@ -63,6 +63,7 @@ _TABLE: tuple[tuple[str, str], ...] = (
      r"non-singleton dimension "
      r"(?P<dim>\d+)"),
     ("matrix_shapes", r"mat1 and mat2 shapes cannot be multiplied \((?P<a>\d+)x(?P<b>\d+) and (?P<c>\d+)x(?P<d>\d+)\)"),
+    ("matrix_and_vector", r"size mismatch, got input \(\d+\), mat \((?P<a>\d+)x(?P<b>\d+)\), vec \((?P<c>\d+)\)"),
     ("vector_shapes", r"size mismatch, got input|inconsistent tensor size, expected tensor"),
     ("product_of_numbers", r"both arguments to matmul need to be at least 1D"),
     ("mixed_dtypes", r"to have the same dtype, but got|must have the same dtype|expected both vectors to have same "
