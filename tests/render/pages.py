@@ -18,7 +18,11 @@ CASES: dict[str, dict[str, Any]] = json.loads((GOLDEN / "cases.json").read_text(
 
 @cache
 def run_of(name: str) -> Run:
-    case = CASES[name]
+    return run_case(CASES[name])
+
+
+def run_case(case: dict[str, Any]) -> Run:
+    """The run of an expression or of a program, as a case describes it."""
     if "program" in case:
         file = GOLDEN / "programs" / case["program"]
         return run_program(file.read_text("utf-8"), name=file.name)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gettext
 import io
-import json
 import re
 import shutil
 import subprocess
@@ -19,16 +18,15 @@ from babel.messages import Catalog, Message
 from babel.messages.frontend import CommandLineInterface
 from babel.messages.pofile import read_po
 
-from explain.derivation.expression import run_expression
 from explain.derivation.model import Run
-from explain.derivation.program import run_program
-from explain.program.values import parse_given, parse_shape, parse_value
 from explain.render.words import LANGUAGES, catalogue
+from tests.render import pages
+from tests.render.pages import run_case
 
 ROOT = Path(__file__).parent.parent.parent
 TEMPLATES = ROOT / "templates"
 TRANSLATED = [language for language in LANGUAGES if language != "en"]
-CASES: dict[str, dict[str, Any]] = json.loads((Path(__file__).parent / "golden" / "cases.json").read_text("utf-8")) | {
+CASES: dict[str, dict[str, Any]] = pages.CASES | {
     "kink": {"expression": "sum(relu(x))", "at": ["x=[0,2]"]},
     "poles": {"expression": "sum(1/x)", "at": ["x=[0,0,1]"]},
     "contributions": {"expression": "mean(softmax(x@x, dim=0) * x[0])", "at": ["x=[[1,0],[2,1]]"]},
@@ -78,14 +76,7 @@ def page(name: str, format: str, language: str) -> str:
 
 @cache
 def run_of(name: str) -> Run:
-    case = CASES[name]
-    if "program" in case:
-        file = Path(__file__).parent / "golden" / "programs" / case["program"]
-        return run_program(file.read_text("utf-8"), name=file.name)
-    given = dict(parse_given(text) for text in case.get("at", ()))
-    shapes = dict(parse_shape(text) for text in case.get("shape", ()))
-    v = parse_value(case["v"]) if "v" in case else None
-    return run_expression(case["expression"], given, v, case.get("wrt"), shapes)
+    return run_case(CASES[name])
 
 
 # the catalogue
