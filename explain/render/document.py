@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 from explain.derivation.codec import Arrays, encode_run
@@ -18,9 +16,9 @@ from explain.errors import InputError
 from explain.render import terminal
 from explain.render.names import distinct, names_in
 from explain.render.page import run_view
+from explain.render.templates import templates_in
 from explain.render.typeset import Latex, Plain, Typesetter
 from explain.render.view import formula_view, step_view
-from explain.render.words import catalogue
 
 FLAT_LIST = re.compile(r"\[\n\s+([^\[\]{}\"]*?)\n\s+\]")
 EATEN = re.compile(r"[_*]|\\[^a-zA-Z]")
@@ -149,18 +147,7 @@ def environment(lang: str, width: int = 80, color: bool = False) -> Any:
 
 @cache
 def _environment(lang: str) -> Any:
-    import jinja2
-
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("explain.templates", ""),
-        extensions=["jinja2.ext.i18n"],
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        autoescape=False,
-        bytecode_cache=_compiled_templates(),
-    )
-    environment.install_gettext_translations(catalogue(lang), newstyle=True)  # type: ignore[attr-defined]
+    environment = templates_in(lang)
     environment.tests["eaten"] = lambda tex: bool(EATEN.search(tex))
     environment.filters["superscript"] = lambda n: str(n).translate(SUPERSCRIPTS)
     environment.filters["quoted"] = lambda text: text.replace("\n", "\n> ")
@@ -169,22 +156,6 @@ def _environment(lang: str) -> Any:
     environment.filters["tensor_method"] = lambda name: f"Tensor.{name}"
     environment.filters["aligned"] = lambda lines: " \\\\\n".join(RELATION.sub(r" &\1 ", line, count=1) for line in lines)
     return environment
-
-
-def _compiled_templates() -> Any:
-    """A folder of the user's own where compiled templates are kept (compiling them takes longer than any page); None
-    where there can be none. Jinja compares a checksum of the source before it uses one."""
-    import jinja2
-
-    base = os.environ.get("LOCALAPPDATA") or os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    folder = Path(base) / "explain" / "templates"
-    try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if hasattr(os, "getuid") and (folder.stat().st_uid != os.getuid() or not os.access(folder, os.W_OK)):
-            return None  # somebody else's folder: what lies there is code
-    except (OSError, RuntimeError):
-        return None
-    return jinja2.FileSystemBytecodeCache(str(folder))
 
 
 def _indent_after(text: str, lead: str) -> str:

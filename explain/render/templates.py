@@ -1,0 +1,42 @@
+"""Where templates come from: jinja2 in a language, compiled once per user."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from explain.render.words import catalogue
+
+
+def templates_in(lang: str) -> Any:
+    """A fresh jinja2 environment over the templates, which speaks ``lang``."""
+    import jinja2
+
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("explain.templates", ""),
+        extensions=["jinja2.ext.i18n"],
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        autoescape=False,
+        bytecode_cache=_compiled_templates(),
+    )
+    environment.install_gettext_translations(catalogue(lang), newstyle=True)  # type: ignore[attr-defined]
+    return environment
+
+
+def _compiled_templates() -> Any:
+    """A folder of the user's own where compiled templates are kept (compiling them takes longer than any page); None
+    where there can be none. Jinja compares a checksum of the source before it uses one."""
+    import jinja2
+
+    base = os.environ.get("LOCALAPPDATA") or os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    folder = Path(base) / "explain" / "templates"
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if hasattr(os, "getuid") and (folder.stat().st_uid != os.getuid() or not os.access(folder, os.W_OK)):
+            return None  # somebody else's folder: what lies there is code
+    except (OSError, RuntimeError):
+        return None
+    return jinja2.FileSystemBytecodeCache(str(folder))
