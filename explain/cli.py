@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import explain
+from explain.embed import checking
 from explain.errors import ExplainError, InputError
 
 if TYPE_CHECKING:
@@ -80,6 +81,7 @@ def _parser() -> argparse.ArgumentParser:
     expr.set_defaults(run=_expr)
     _run_parser(commands)
     _ops_parser(commands)
+    checking.add_parser(commands)
     return parser
 
 
@@ -266,6 +268,21 @@ def _written(target: Path, write: object) -> None:
         raise InputError(f"{target} cannot be written: {error.strerror or error}") from None
 
 
+def _with_signs(arguments: list[str]) -> list[str]:
+    """The arguments with formulas that begin with a minus where argparse takes them for none of its options."""
+    found: list[str] = []
+    last: list[str] = []
+    for argument in arguments:
+        signed = len(argument) > 1 and argument[0] == "-" and argument[1] not in "-ho"
+        if signed and found and found[-1] in ("--claim", "--v"):
+            found[-1] += f"={argument}"
+        elif signed:
+            last = ["--", argument]
+        else:
+            found.append(argument)
+    return found + last
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Run the command. Returns the exit code: 0 done, 1 done and the answer is no, 2 not started, 3 stopped at a limit."""
     # two threads beside another busy process make small matrix products 20 times slower
@@ -274,7 +291,7 @@ def main(arguments: list[str] | None = None) -> int:
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(encoding="utf-8", errors="replace")
     try:
-        options = _parser().parse_args(arguments)
+        options = _parser().parse_args(_with_signs(sys.argv[1:] if arguments is None else arguments))
         return int(options.run(options))
     except ExplainError as error:
         print(f"explain: {error}", file=sys.stderr)

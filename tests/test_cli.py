@@ -132,3 +132,37 @@ def test_a_reader_that_goes_away_is_no_error() -> None:
 def test_the_same_page_is_the_same_bytes_in_every_process() -> None:
     first, second = (command(*DOT, PYTHONHASHSEED=seed).stdout for seed in ("1", "2"))
     assert first == second
+
+
+CHECKS = [  # arguments, verdict, exit code
+    (["mean(3*(x+2)**2)", "--at", "x=ones(2,2)", "--wrt", "x", "--claim", "3/2*(x+2)"], "proved", 0),
+    (["-x**2/2", "--at", "x=2", "--wrt", "x", "--claim=-x"], "proved", 0),
+    (["-x**2/2", "--at", "x=2", "--wrt", "x", "--claim", "-x"], "proved", 0),
+    (["2*dot(x, x); x=[0,1,2,3]", "--of", "out", "--wrt", "x", "--claim", "2*x"], "wrong", 1),
+    (["1/x", "--at", "x=0", "--wrt", "x", "--claim", "-1/x**2"], "undecided", 1),
+]
+
+
+@pytest.mark.parametrize(("arguments", "verdict", "code"), CHECKS)
+def test_check(arguments: list[str], verdict: str, code: int, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["check", *arguments, "--format", "json"]) == code
+    found = json.loads(capsys.readouterr().out)
+    assert set(found) == {"verdict", "diagnosis"} and found["verdict"] == verdict
+    assert (found["diagnosis"] is None) == (verdict == "proved")
+    assert main(["check", *arguments]) == code
+    assert capsys.readouterr().out.startswith(verdict)
+
+
+def test_check_of_a_program(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    program = tmp_path / "lesson.py"
+    program.write_text("x = torch.tensor([1., 2.], requires_grad=True)\nloss = (x**3).sum()\nloss.backward()\n")
+    asked = ["check", str(program), "--of", "loss", "--wrt", "x"]
+    assert main([*asked, "--claim", "3*x**2"]) == 0
+    assert main([*asked, "--claim", "3*x", "--lang", "zh"]) == 1
+    assert "x[1]" in capsys.readouterr().out
+    assert main([*asked, "--claim", "3*z"]) == 2
+    assert "names 'z'" in capsys.readouterr().err
+    program.write_text("x = torch.ones(2)\nx.sum().backward()\n")
+    assert main([*asked, "--claim", "1", "--format", "json"]) == 1
+    captured = capsys.readouterr()
+    assert json.loads(captured.out)["verdict"] == "undecided" and "line 2" in captured.err

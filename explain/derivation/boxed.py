@@ -8,6 +8,7 @@ import os
 import sys
 import traceback
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -34,6 +35,7 @@ def run(
     backward: int | None = None,
     wrt: str | Sequence[str] | None = None,
     of: str | None = None,
+    claims: Sequence[tuple[str, str | None, str]] = (),
 ) -> Run:
     """Where the gradients of a program come from: ``explain.run("x = torch.ones(2, requires_grad=True) …")``.
 
@@ -41,13 +43,14 @@ def run(
     process of its own and in a box: no files, no network, nothing but torch, numpy, math and the like; ``trust`` runs
     ordinary Python. ``timeout``: seconds, ``memory``: bytes that it may take. ``backward``: the number of the one call to
     derive; ``wrt``: the only names to differentiate by; ``of``: the result, for a program that asks for no gradient.
-    ``name``: what the text is called in messages.
+    ``name``: what the text is called in messages. ``claims``: formulas to be judged, as triples: of what, the derivative by
+    what (None: the value), the formula; ``run.claims`` says what became of them.
 
     Returns the document; its ``outcome`` is ok, error (the program raised), refused or bounded. Raises InputError for text
     that is no program, Stopped if no process could be started.
     """
     chosen = (wrt,) if isinstance(wrt, str) else None if wrt is None else tuple(wrt)
-    job = Job(program, name, trust, backward, chosen, of, timeout, memory)
+    job = Job(program, name, trust, backward, chosen, of, timeout, memory, tuple(claims))
     return _read(job, Boxed(job).answer(_load))
 
 
@@ -115,6 +118,8 @@ def main() -> None:
 def _work(job: Job, out: Any) -> None:
     import numpy as np
 
+    from explain.derivation.claimed import judge_program
+    from explain.derivation.claims import Claim
     from explain.derivation.codec import Arrays, encode_run
     from explain.derivation.model import Run
     from explain.derivation.program import document, run_source
@@ -129,7 +134,10 @@ def _work(job: Job, out: Any) -> None:
     _send(out, b"D", b"")
     if isinstance(ran, Ran):
         with alarm(job.timeout, OutOfTime):
-            ran = document(ran, backward=job.backward, wrt=job.wrt, of=job.of)
+            found = document(ran, backward=job.backward, wrt=job.wrt, of=job.of)
+            if job.claims and found.outcome == "ok":
+                found = replace(found, claims=judge_program(ran, [Claim(*claim) for claim in job.claims]))
+            ran = found
     arrays = Arrays({})
     text = json.dumps(encode_run(ran, arrays), allow_nan=False)
     size = len(text) + sum(a.nbytes for a in (arrays.kept or {}).values())

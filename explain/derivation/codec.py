@@ -35,6 +35,7 @@ from explain.derivation.model import (
     Run,
     Step,
     Tensor,
+    Verdict,
 )
 from explain.errors import InputError
 from explain.tape.dtypes import BY_NAME
@@ -156,6 +157,7 @@ def encode_run(run: Run, arrays: Arrays) -> dict[str, Any]:
         "values": run.values,
         "derivations": [_encode_derivation(d, arrays) for d in run.derivations],
         "notes": [_encode_note(n) for n in run.notes],
+        "claims": [{**vars(c), "details": _encode_details(c.details)} for c in run.claims],
     }
 
 
@@ -187,6 +189,7 @@ def run_from_json(text: str, kept: dict[str, np.ndarray] | None = None) -> Run:
         error=data["error"],
         notes=tuple(_decode_note(n) for n in data["notes"]),
         code=data["program"]["code"],
+        claims=tuple(Verdict(**{**c, "details": _decode_details(c["details"]) or {}}) for c in data["claims"]),
     )
 
 

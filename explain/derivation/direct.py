@@ -47,6 +47,13 @@ def derivation_of(
     out: Tensor, wrt: Sequence[Tensor] | None = None, v: Any = None, names: Mapping[str, Any] | None = None
 ) -> Derivation:
     """See ``derive``."""
+    return derive_request(request_for(out, wrt, v, names))
+
+
+def request_for(
+    out: Tensor, wrt: Sequence[Tensor] | None = None, v: Any = None, names: Mapping[str, Any] | None = None
+) -> Request:
+    """What ``derive`` asks of a derivation."""
     output, traces = _traces(out, names or {})
     reached = freeze([output])
     leaves = [t for t in reached.ids if t.requires_grad and t.source is None]
@@ -56,7 +63,7 @@ def derivation_of(
             "the tensor does not require a gradient: nothing on the way to it does",
             hint="Make what you want to differentiate by with requires_grad=True, before it is used.",
         )
-    return derive_request(_request(output, wanted, v))
+    return _request(output, wanted, v)
 
 
 def _request(output: Trace, wanted: list[Trace], v: Any) -> Request:

@@ -14,7 +14,7 @@ from sympy import Integer, Mul
 from explain.calculus.reader import size_symbol
 from explain.calculus.symbols import Size
 from explain.derivation.build import derive
-from explain.derivation.model import Run, Tensor
+from explain.derivation.model import Run, Tensor, Verdict
 from explain.derivation.request import Request
 from explain.errors import InputError, OperationError
 from explain.program.evaluate import Traced, evaluate
@@ -67,8 +67,10 @@ def run_expression(
     v: Given | None,
     wrt: Sequence[str] | None,
     shapes: Mapping[str, Shape],
+    claims: Sequence[tuple[str, str | None, str]] = (),
 ) -> Run:
-    """The document of one expression; see ``expr``. ``given``: the values by name, empty for a symbolic derivation."""
+    """The document of one expression; see ``expr``. ``given``: the values by name, empty for a symbolic derivation.
+    ``claims``: formulas to be judged, as triples: of what, by what (None: the value), the formula."""
     expression = parse(text)
     symbolic = not given and bool(expression.names)
     if shapes and not symbolic:
@@ -96,7 +98,18 @@ def run_expression(
     derivation = derive(request)
     tensors = () if symbolic else _tensors(traced, derivation.output)
     words = () if symbolic else tuple(f"{name} = {_as_written(value)}" for name, value in given.items())
-    return Run(text, "expression", words, (derivation,), tensors)
+    judged = _judged(traced, request, inputs, claims) if claims else ()
+    return Run(text, "expression", words, (derivation,), tensors, claims=judged)
+
+
+def _judged(
+    traced: Traced, request: Request, inputs: Mapping[str, int], claims: Sequence[tuple[str, str | None, str]]
+) -> tuple[Verdict, ...]:
+    from explain.derivation.claimed import judge_expression
+    from explain.derivation.claims import Claim
+
+    by = {name: inputs[name] for name in traced.wrt}
+    return judge_expression(traced, request, by, [Claim(*claim) for claim in claims])
 
 
 def _walk_back(traced: Traced, v: Given | None, symbolic: bool) -> tuple[str, dict[str, np.ndarray]]:

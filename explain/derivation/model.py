@@ -191,6 +191,25 @@ class Fold:
 
 
 @dataclass(frozen=True, eq=False)
+class Verdict:
+    """What became of a formula that an author stated, of the derivative of ``of`` by ``wrt`` or of its value (``wrt`` None).
+    ``verdict``: proved (equal symbolically), equal (at many random points), wrong or undecided. ``reason``: key of the words
+    that say why, ``details`` their parameters."""
+
+    of: str
+    wrt: str | None
+    formula: str
+    verdict: str
+    reason: str | None = None
+    details: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def ok(self) -> bool:
+        """The formula is right."""
+        return self.verdict in ("proved", "equal")
+
+
+@dataclass(frozen=True, eq=False)
 class Derivation:
     """Where the gradients of ``output`` come from.
 
@@ -249,7 +268,7 @@ class Run:
     """A whole document: what was run and its derivations. ``source``: the text as given; ``form``: expression, a
     program's form, or derivation for one that stands alone; ``code``: the lines of a program that ran, as many as the text
     has; ``given``: the values as the reader wrote them. ``outcome``: ok, error, refused or bounded.
-    ``notes``: what a reader should know of the run as a whole."""
+    ``notes``: what a reader should know of the run as a whole. ``claims``: what became of formulas that were stated."""
 
     source: str
     form: str
@@ -264,6 +283,7 @@ class Run:
     error: dict[str, Any] | None = None
     notes: tuple[Note, ...] = ()
     code: str = ""
+    claims: tuple[Verdict, ...] = ()
 
     @property
     def derivation(self) -> Derivation:

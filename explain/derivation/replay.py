@@ -60,6 +60,21 @@ class Replay:
                 touched |= set(self._tape.applied[k].outputs)
         return found
 
+    def decides_alike(self, values: dict[int, Any]) -> bool:
+        """Run everything again on ``values``, which are completed. Whether all that is no floating number (masks, positions,
+        counts) would come out as recorded, where it stays so anyway."""
+        self._run(self.order, values)
+        for k in self.order:
+            applied = self._tape.applied[k]
+            if all(np.asarray(self._tape.values[i].array).dtype.kind == "f" for i in applied.outputs):
+                continue
+            found = applied.op.forward(*(values[i] for i in applied.inputs), **applied.options)
+            for i, y in zip(applied.outputs, found if isinstance(found, tuple) else (found,), strict=True):
+                recorded = self._tape.values[i].array
+                if np.asarray(recorded).dtype.kind != "f" and not np.array_equal(y, recorded):
+                    return False
+        return True
+
     def at(self, moved: Mapping[int, Any], order: list[int] | None = None) -> Any:
         """The output with some values at other entries. ``order``: their dependents, if already known."""
         values = {**self.values, **moved}

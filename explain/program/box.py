@@ -38,7 +38,7 @@ KEPT_VARIABLES = (
 @dataclass(frozen=True)
 class Job:
     """What the process is asked: see ``run``. ``timeout`` in seconds, for the program and again for its derivation;
-    ``memory`` in bytes."""
+    ``memory`` in bytes. ``claims``: triples of, wrt, formula."""
 
     text: str
     name: str
@@ -48,6 +48,7 @@ class Job:
     of: str | None
     timeout: float
     memory: int
+    claims: tuple[tuple[str, str | None, str], ...] = ()
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,8 @@ from explain.tape.record import Recorder, Tape, freeze, record, recording
 from explain.tape.tensor import Tensor, leaf
 
 _BY_OPERATOR: dict[str, Op] = {op.operator: op for op in REGISTRY.values() if op.operator}
+
+NO_NAMES: Mapping[str, str] = MappingProxyType({})
 
 
 class Parts(tuple[Tensor, ...]):
@@ -98,6 +101,33 @@ def evaluate(expression: Expression, values: Mapping[str, Given], *, wrt: Sequen
         walk = _Walk(expression, recorder, inputs)
         output = _one_tensor(expression, walk.value(expression.tree))
     return Traced(expression, output, inputs, chosen, recorder)
+
+
+def value_of(expression: Expression, arrays: Mapping[str, Any]) -> np.ndarray:
+    """The value alone, in float64, where the names have these values; an expression may be but a number here.
+
+    Integers and truth values stay what they are, as indices and masks. Raises OperationError as ``evaluate``.
+    """
+    with record() as recorder:
+        found = traced_value(expression, arrays, recorder)
+    return np.asarray(found.array if isinstance(found, Tensor) else found, np.float64)
+
+
+def traced_value(
+    expression: Expression, arrays: Mapping[str, Any], recorder: Recorder, called: Mapping[str, str] = NO_NAMES
+) -> Tensor | int | float:
+    """The value on a tape that is recording; see ``value_of``. Tensors and Python's numbers are taken as they are.
+    ``called``: names that go by another on the tape."""
+    inputs: dict[str, Any] = {}
+    for name in (*expression.names, *(name for name in expression.constants if name in arrays)):
+        if isinstance(arrays[name], Tensor) or type(arrays[name]) in (int, float):  # not numpy's: those are tensors
+            inputs[name] = arrays[name]
+            continue
+        array = np.asarray(arrays[name])
+        inputs[name] = leaf(array.astype(np.float64) if array.dtype.kind == "f" else array)
+        recorder.name(inputs[name], called.get(name, name))
+    found = _Walk(expression, recorder, inputs).value(expression.tree)
+    return found if isinstance(found, int | float) else _one_tensor(expression, found)
 
 
 def _needed(expression: Expression, values: Mapping[str, Given]) -> list[str]:

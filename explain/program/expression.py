@@ -78,9 +78,10 @@ class Expression:
         return self.firsts[name]
 
 
-def parse(text: str) -> Expression:
-    """Read one expression. Raises InputError, with the place and what would work, for everything it does not know."""
-    reading = read(text)
+def parse(text: str, source: str = "expression") -> Expression:
+    """Read one expression. Raises InputError, with the place and what would work, for everything it does not know.
+    ``source``: what the text is called in messages."""
+    reading = read(text, source=source)
     check = _Check(reading)
     tree = check.read(reading.tree)
     firsts: dict[str, Place] = {}

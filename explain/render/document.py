@@ -86,13 +86,15 @@ def render_run(
     standalone: bool = True,
     width: int | None = None,
     color: bool = False,
+    embedded: str = "",
 ) -> str:
     """The page of a run as text.
 
     ``format``: md, text, html or json. ``lang``: en or zh. ``index_base``: 0 or 1. ``detail``: brief, normal or full.
     ``show``: all, or only the answer, the steps or the graph. ``dialect`` (md only): github, myst or mkdocs.
     ``standalone`` (html): a whole file, or a part to put into one. ``width`` (text only): the columns of the
-    terminal, asked for if None. ``color`` (text only): whether escape sequences are wanted. Raises InputError for a
+    terminal, asked for if None. ``color`` (text only): whether escape sequences are wanted. ``embedded``: the page stands
+    inside of another one: without a title, under headings of its own; anchors begin with this word. Raises InputError for a
     format, language or choice that does not exist.
     """
     for option, value in (("detail", detail), ("show", show), ("dialect", dialect)):
@@ -107,10 +109,16 @@ def render_run(
     templates = environment(lang, columns, color)
     templates.filters.update(chosen.filters())
     with distinct(names_in(run)):
-        page = run_view(run, chosen.typesetter(index_base), detail, chosen.pictures)
+        page = run_view(run, chosen.typesetter(index_base), detail, chosen.pictures, embedded and f"{embedded}-")
     for told in (*page["warnings"], *([page["error"]] if page["error"] else ())):
         told["explanation"] = explanation(told, lang)
-    asked: dict[str, Any] = {"format": chosen.folder, "detail": detail, "show": show, "dialect": dialect}
+    asked: dict[str, Any] = {
+        "format": chosen.folder,
+        "detail": detail,
+        "show": show,
+        "dialect": dialect,
+        "embedded": embedded,
+    }
     text = templates.get_template("derivation.j2").render(page=page, **asked)
     text = re.sub(r"\n{3,}", "\n\n", re.sub(r"[ \t]+\n", "\n", text)).strip() + "\n"
     frame = chosen.frame if standalone else chosen.part

@@ -19,12 +19,13 @@ NO_VALUE = re.compile(r"<[\w. ]+ at 0x[0-9a-f]+>$")
 """The echo of something that has no value to show: what ``torch.manual_seed(0)`` returns."""
 
 
-def run_view(run: Run, t: Typesetter, detail: str = "normal", pictures: bool = False) -> View:
-    """The whole page. ``pictures``: with the places of everything in the graphs' drawings."""
+def run_view(run: Run, t: Typesetter, detail: str = "normal", pictures: bool = False, prefix: str = "") -> View:
+    """The whole page. ``pictures``: with the places of everything in the graphs' drawings. ``prefix``: of the anchors'
+    names, where several pages stand in one."""
     program = run.form not in ("expression", "derivation")
     derivations = [derivation_view(d, t, detail) for d in run.derivations]
     for number, (d, view) in enumerate(zip(run.derivations, derivations, strict=True), 1):
-        view["id"] = number
+        view["id"] = f"{prefix}{number}"
         view["picture"] = picture(d) if pictures else None
     return {
         "source": run.source,

@@ -1,0 +1,157 @@
+"""A block of a text that asks for a derivation: its options, its claims, and the program or expression itself.
+
+Options stand at the head of the block, a line ``#| name: value`` each, or in its first line: ``explain detail=brief``.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from explain.embed.inline import split_inline
+from explain.embed.options import Options, read_options
+from explain.errors import InputError
+
+OPTION = re.compile(r"\s*#\|\s*([\w-]+)\s*[:=]\s*(.*)$")
+BADLY = re.compile(r"\s*#\|(.*)$")
+CLAIM = re.compile(r"(?P<of>.*?)(?:\s+(?:wrt|by|关于)\s+(?P<wrt>[^=]+?))?\s*=(?!=)\s*(?P<formula>.+)$", re.S)
+PROGRAMS = ("of", "backward", "name", "after")
+"""Options that only a program has."""
+
+
+@dataclass(frozen=True)
+class Statement:
+    """A claim of an author with its line in the text: the derivative of ``of`` by ``wrt`` (None: the value of ``of``)."""
+
+    of: str
+    wrt: str | None
+    formula: str
+    line: int
+
+    def __str__(self) -> str:
+        return f"{self.of}{f' wrt {self.wrt}' if self.wrt else ''} = {self.formula}"
+
+
+@dataclass(frozen=True)
+class Fence:
+    """A block that was read. ``text``: what runs. ``kind``: expression or program. ``source``: the text it stands in,
+    ``line``: of the first line of ``text`` there. ``options``: all but the claims."""
+
+    text: str
+    kind: str
+    options: Options
+    claims: tuple[Statement, ...]
+    source: str
+    line: int
+
+    def option(self, name: str) -> str | None:
+        """The value of an option that is given once; None if it is not given."""
+        values = self.options.get(name, ())
+        return values[-1] if values else None
+
+    @property
+    def place(self) -> str:
+        """``file:line`` of the block's text."""
+        return f"{self.source}:{self.line}"
+
+
+def read_fence(body: str, info: str = "", *, source: str, line: int, defaults: Mapping[str, str] | None = None) -> Fence:
+    """Read a block. ``info``: what follows the word ``explain`` in its first line. ``line``: of the first line of ``body``
+    in ``source``. ``defaults``: options that hold where the block says nothing. Raises InputError, with file and line."""
+    head = f"{source}:{line}"
+    pairs = _info(info, head)
+    found = read_options(pairs, head)
+    claims: list[Statement] = []
+    lines = body.split("\n")
+    k = 0
+    while k < len(lines) and (BADLY.match(lines[k]) or not lines[k].strip()):
+        here = f"{source}:{line + k}"
+        match = OPTION.match(lines[k])
+        if match is None and lines[k].strip():
+            raise InputError(f"{here}: an option is written #| name: value")
+        if match is not None:
+            name, value = match.groups()
+            read = read_options([(name, value)], here)
+            if "claim" in read:
+                claims.append(read_claim(value, here, line + k))
+            else:
+                found = _joined(found, read, here)
+        k += 1
+    for value in found.pop("claim", ()):
+        claims.append(read_claim(value, head, line))
+    text = "\n".join(lines[k:]).rstrip()
+    if not text.strip():
+        raise InputError(f"{head}: the block is empty", hint="Write an expression, such as sum(x**2), or a program")
+    return fence_of(text, found, tuple(claims), source, line + k, defaults)
+
+
+def fence_of(
+    text: str,
+    options: Options,
+    claims: tuple[Statement, ...],
+    source: str,
+    line: int,
+    defaults: Mapping[str, str] | None = None,
+) -> Fence:
+    """A block whose options are read already."""
+    found = {name: (value,) for name, value in (defaults or {}).items()} | dict(options)
+    kind = _kind(text, found)
+    place = f"{source}:{line}"
+    if kind == "expression":
+        text, values = split_inline(text.strip())
+        found["at"] = (*found.get("at", ()), *values)
+    for name in PROGRAMS if kind == "expression" else ("at", "shape", "v"):
+        if found.get(name):
+            other = "a program" if kind == "expression" else "an expression"
+            raise InputError(f"{place}: the option '{name}' belongs to {other}")
+    return Fence(text, kind, {name: v for name, v in found.items() if v}, claims, source, line)
+
+
+def read_claim(text: str, where: str, line: int) -> Statement:
+    """``out wrt x = 2*x``, or ``out = …`` for the value. Raises InputError."""
+    match = CLAIM.match(text.strip())
+    if match is None or not match["of"].strip():
+        raise InputError(f"{where}: a claim is written OUT wrt X = FORMULA, not '{text.strip()}'")
+    return Statement(match["of"].strip(), match["wrt"].strip() if match["wrt"] else None, match["formula"].strip(), line)
+
+
+def _info(info: str, where: str) -> list[tuple[str, str]]:
+    info = info.strip().removeprefix("{").removesuffix("}").strip()
+    try:
+        words = shlex.split(info)
+    except ValueError:
+        raise InputError(f"{where}: the options of the first line are not closed: {info}") from None
+    pairs = []
+    for word in words:
+        name, sign, value = word.partition("=")
+        if not sign and name != "expect-error":
+            raise InputError(f"{where}: an option is written name=value, not '{word}'")
+        pairs.append((name, value))
+    return pairs
+
+
+def _joined(found: dict[str, tuple[str, ...]], more: Options, where: str) -> dict[str, tuple[str, ...]]:
+    """Options of the first line and of the lines after it."""
+    pairs = [(name, v) for options in (found, more) for name, values in options.items() for v in values]
+    return read_options(pairs, where)
+
+
+def _kind(text: str, options: Options) -> str:
+    """An expression is one expression that calls for no gradient itself; everything else is a program."""
+    if any(name in options for name in PROGRAMS):
+        return "program"
+    if any(name in options for name in ("at", "shape", "v")):
+        return "expression"
+    try:
+        tree = ast.parse(split_inline(text.strip())[0].strip(), mode="eval")
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return "program"
+    called = {
+        n.func.attr if isinstance(n.func, ast.Attribute) else getattr(n.func, "id", "")
+        for n in ast.walk(tree)
+        if isinstance(n, ast.Call)
+    }
+    return "program" if called & {"backward", "print", "grad", "jacobian", "hessian"} else "expression"
