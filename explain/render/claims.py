@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from functools import cache
+from typing import Any
+
 from explain.derivation.model import Verdict
-from explain.render.document import environment
+from explain.render.templates import templates_in
 
 
 def claim_text(verdict: Verdict) -> str:
@@ -15,12 +18,16 @@ def diagnosis(verdict: Verdict, lang: str = "en") -> str | None:
     """Why the verdict is what it is; None where there is nothing to say."""
     if verdict.reason is None:
         return None
-    words = environment(lang).get_template("words/claims.j2").make_module({})
     details = dict(verdict.details)
     place = details.pop("place", None)
     of = "J" if details.pop("jacobian", False) else verdict.wrt or verdict.of
     details["entry"] = f"{of}[{', '.join(map(str, place))}]" if place else None
-    return str(getattr(words, verdict.reason)({key: _said(v) for key, v in details.items()}))
+    return str(getattr(_words(lang), verdict.reason)({key: _said(v) for key, v in details.items()}))
+
+
+@cache
+def _words(lang: str) -> Any:
+    return templates_in(lang).get_template("words/claims.j2").make_module({})
 
 
 def _said(value: object) -> object:

@@ -14,6 +14,7 @@ from explain.derivation.codec import Arrays, encode_run
 from explain.derivation.model import Formula, Run
 from explain.errors import InputError
 from explain.render import terminal
+from explain.render.claims import diagnosis
 from explain.render.names import distinct, names_in
 from explain.render.page import run_view
 from explain.render.templates import templates_in
@@ -112,6 +113,8 @@ def render_run(
         page = run_view(run, chosen.typesetter(index_base), detail, chosen.pictures, embedded and f"{embedded}-")
     for told in (*page["warnings"], *([page["error"]] if page["error"] else ())):
         told["explanation"] = explanation(told, lang)
+    for claim, verdict in zip(page["claims"], run.claims, strict=True):
+        claim["diagnosis"] = diagnosis(verdict, lang)
     asked: dict[str, Any] = {
         "format": chosen.folder,
         "detail": detail,

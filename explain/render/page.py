@@ -7,6 +7,7 @@ from typing import Any
 
 from explain.derivation.model import Run
 from explain.errors import Place
+from explain.render.claims import claim_text
 from explain.render.listing import numbered_lines
 from explain.render.picture import picture
 from explain.render.typeset import Typesetter
@@ -40,6 +41,7 @@ def run_view(run: Run, t: Typesetter, detail: str = "normal", pictures: bool = F
         "warnings": [dict(w) for w in run.warnings],
         "error": None if run.error is None else _error(run),
         "notes": [note_view(n, t) for n in run.notes],
+        "claims": [{"claim": claim_text(c), "ok": c.ok, "verdict": c.verdict, "reason": c.reason} for c in run.claims],
         "several": len(derivations) != 1,
         "derivations": derivations,
     }

@@ -152,3 +152,11 @@ def test_what_is_kept_is_shown_without_anything_heavy(embedder: Embedder, cache:
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("format", ["md", "html", "text", "tex"])
+@pytest.mark.parametrize("lang", ["en", "zh"])
+def test_claims_are_told_on_the_page(embedder: Embedder, format: str, lang: str) -> None:
+    text = embedder.show(fence(CLAIMS, f"lang={lang} show=answer"), format).text
+    right, wrong = {"en": ("proved by algebra", "wrong"), "zh": ("代数", "错误")}[lang]
+    assert right in text and wrong in text and "x[1]" in text
