@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import explain
 from explain.embed import checking
 from explain.errors import ExplainError, InputError
+from explain.site.command import add_build
 
 if TYPE_CHECKING:
     from explain.derivation.model import Run
@@ -82,6 +83,7 @@ def _parser() -> argparse.ArgumentParser:
     _run_parser(commands)
     _ops_parser(commands)
     checking.add_parser(commands)
+    add_build(commands)
     return parser
 
 

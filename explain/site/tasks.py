@@ -1,0 +1,74 @@
+"""The pieces of work of a build: each turns one source into rendered pages, here, in another process, or elsewhere."""
+
+from __future__ import annotations
+
+import hashlib
+import traceback
+from collections.abc import Mapping
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from explain.errors import ExplainError
+from explain.site.piece import Piece
+from explain.site.problems import Problem
+from explain.site.sources import Page
+
+
+class PageTask(NamedTuple):
+    """Render a page in Markdown. ``cache``: where derivations are kept; ``defaults``: options of its fences."""
+
+    page: Page
+    cache: str
+    defaults: tuple[tuple[str, str], ...]
+
+    @property
+    def name(self) -> str:
+        return self.page.path
+
+    def work(self) -> dict[str, Piece]:
+        """The piece of the page, under its path."""
+        page = self.page
+        body = _markdown(page.language, self.cache, self.defaults).body(page.text, page.path, page.title)
+        reads = tuple([(path, digest_of(Path(path))) for path in body.reads])
+        return {page.path: Piece(body.html, body.headings, body.anchors, body.links, body.sections, body.problems, reads)}
+
+
+Task = PageTask
+
+
+class Done(NamedTuple):
+    """``fault``: a traceback where the work ended in an error of our own."""
+
+    pieces: Mapping[str, Piece]
+    fault: str = ""
+
+
+def do(task: Task) -> Done:
+    """The work of a task; its errors are told as problems of the page, so that the rest of the site is built."""
+    try:
+        return Done(task.work())
+    except ExplainError as error:
+        return Done({task.name: Piece("", problems=(Problem(task.name, 1, error.message),))})
+    except Exception:  # a fault of ours in one page: told with its traceback, and the build fails at its end
+        return Done({}, traceback.format_exc())
+
+
+def digest_of(path: Path) -> str:
+    """The digest of a file's content; empty if there is none."""
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError:
+        return ""
+
+
+@lru_cache(4)
+def _markdown(language: str, cache: str, defaults: tuple[tuple[str, str], ...]) -> Any:
+    from explain.embed.cache import Cache
+    from explain.embed.core import Embedder
+    from explain.render.templates import templates_in
+    from explain.site.frame import words_of
+    from explain.site.markdown import Markdown
+
+    options = {"lang": language, **dict(defaults)}
+    return Markdown(words_of(templates_in(language)), Embedder(Cache(cache)), **options)
