@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import explain
-from explain.errors import InputError
+from explain.errors import ExplainError, InputError
 from explain.program.box import HEAD, Answer, Boxed, Job
 
 if TYPE_CHECKING:
@@ -102,7 +102,7 @@ def main() -> None:
     job = Job(**json.loads(sys.stdin.buffer.read()))
     try:
         _work(job, out)
-    except InputError as error:
+    except ExplainError as error:
         place = None if error.place is None else list(error.place)
         _send(out, b"E", json.dumps({"message": error.message, "place": place, "hint": error.hint}).encode())
     except Exception as fault:  # ours: told in one line, as a program's author can do nothing about it

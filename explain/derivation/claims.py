@@ -253,16 +253,20 @@ class _Trial:
 
     def levels(self, names: Collection[str]) -> dict[str, list[set[int]]]:
         """Which leaves are moved, per part, in the order in which it is tried: all; if a formula holds numbers of the
-        program in their place, the variables and what it names; if matrices are symmetric, keeping them so."""
+        program in their place, the variables and what it names; if matrices that are not differentiated by are symmetric, keeping
+        them so."""
         everything = [self._leaves(k) for k in range(len(self.parts))]
         found = {"all": everything}
         if names:
             variables = [self._variables(k, names) for k in range(len(self.parts))]
             if variables != everything:
                 found["variables"] = variables
-            if any(_symmetric(self.start[k][i]) for k, ids in enumerate(variables) for i in ids):
+            if any(self._stays_symmetric(k, i) for k, ids in enumerate(variables) for i in ids):
                 found["symmetric"] = variables
         return found
+
+    def _stays_symmetric(self, k: int, i: int) -> bool:
+        return i != self.parts[k].wrt and _symmetric(self.start[k][i])
 
     def _leaves(self, k: int) -> set[int]:
         part, replay = self.parts[k], self.replays[k]
@@ -301,7 +305,9 @@ class _Trial:
                     names = part.request.tape.values[i].names
                     key = names[0] if names else f"{len(point)} {i}"
                     if key not in drawn:
-                        drawn[key] = _moved(values[i], stream, WIDE if k % 3 == 2 else NEAR, level == "symmetric")
+                        drawn[key] = _moved(values[i], stream, WIDE if k % 3 == 2 else NEAR)
+                        if level == "symmetric" and self._stays_symmetric(len(point), i):
+                            drawn[key] = (drawn[key] + np.swapaxes(drawn[key], -1, -2)) / 2
                     values[i] = drawn[key]
                 with np.errstate(all="ignore"):
                     same = same and replay.decides_alike(values)
@@ -322,11 +328,9 @@ def _symmetric(x: Any) -> bool:
     return a.ndim >= 2 and a.shape[-1] == a.shape[-2] > 1 and bool(np.array_equal(a, np.swapaxes(a, -1, -2)))
 
 
-def _moved(x: Any, stream: np.random.Generator, far: float, symmetric: bool) -> Any:
+def _moved(x: Any, stream: np.random.Generator, far: float) -> Any:
     """Other entries of the same signs; a zero becomes something small."""
     a = np.asarray(x, np.float64)
     typical = float(np.mean(np.abs(a))) if a.size and np.any(a) else 1.0
     found = a * np.exp(far * stream.uniform(-1, 1, a.shape)) + (a == 0) * far * typical * stream.uniform(-1, 1, a.shape)
-    if symmetric and _symmetric(a):
-        found = (found + np.swapaxes(found, -1, -2)) / 2
     return found[()]

@@ -92,6 +92,8 @@ def _claimed(stated: Stated, arrays: Mapping[str, Any], shape: tuple[int, ...], 
         number = S(sympy.nsimplify(float(stated.at({})), rational=True)) if not shape else None
         if number is not None:
             return lambda place: number
+    if any(isinstance(made, Stated) for made in stated.made.values()):
+        raise CannotDerive("a list inside a formula has no formula of its own")
     derived = _formula_of(stated, arrays, shape)
     closed = derived.gradients[0].closed_form
     if closed is None:

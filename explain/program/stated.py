@@ -34,8 +34,8 @@ LIKE = {"ones_like": 1, "zeros_like": 0}
 @dataclass(frozen=True, eq=False)
 class Stated:
     """A formula that was read. ``parts``: an expression, or a tuple of formulas, one per entry. ``names``: the program's
-    names in it. ``made``: arrays that stand in it under names of our own. ``dotted``: names of our own for names such as
-    ``fc.weight``, which expressions have no words for."""
+    names in it. ``made``: arrays, and lists of formulas, that stand in it under names of our own. ``dotted``: names of our
+    own for names such as ``fc.weight``, which expressions have no words for."""
 
     text: str
     parts: Expression | tuple[Stated, ...]
@@ -48,7 +48,8 @@ class Stated:
         fit, InputError for parts of unlike shapes."""
         arrays = {**arrays, **{own: arrays[name] for own, name in self.dotted.items()}}
         if isinstance(self.parts, Expression):
-            return value_of(self.parts, {**arrays, **self.made})
+            made = {name: made.at(arrays) if isinstance(made, Stated) else made for name, made in self.made.items()}
+            return value_of(self.parts, {**arrays, **made})
         rows = [part.at(arrays) for part in self.parts]
         if len({row.shape for row in rows}) > 1:
             shapes = " and ".join(dict.fromkeys(str(list(row.shape)) for row in rows))
@@ -89,7 +90,9 @@ def _stated(reading: Reading, tree: ast.expr, arrays: Mapping[str, Any]) -> Stat
             near = known.similar(name, arrays)
             hint = f"did you mean '{near}'?" if near else f"There are: {', '.join(sorted(arrays)) or 'none'}"
             raise InputError(f"the formula names '{name}', which is no tensor and no number here", place, hint)
-    return Stated(words, expression, frozenset(expression.names) & frozenset(arrays), rewriting.made)
+    inside = (made.names for made in rewriting.made.values() if isinstance(made, Stated))
+    names = frozenset(expression.names).intersection(arrays).union(*inside)
+    return Stated(words, expression, names, rewriting.made)
 
 
 class _Rewriting(ast.NodeTransformer):
@@ -125,8 +128,34 @@ class _Rewriting(ast.NodeTransformer):
         words = f"{name}[{', '.join(map(str, places))}] ({'_'.join([name, *map(str, places)])})"
         return InputError(f"there is no entry {words}: {name} has the shape {shape}", self.reading.place(node))
 
+    def visit_BinOp(self, node: ast.BinOp) -> ast.expr:
+        node.left, node.right = self.operand(node.left), self.operand(node.right)
+        return node
+
+    def visit_UnaryOp(self, node: ast.UnaryOp) -> ast.expr:
+        node.operand = self.operand(node.operand)
+        return node
+
+    def visit_Attribute(self, node: ast.Attribute) -> ast.expr:
+        node.value = self.operand(node.value)
+        return node
+
+    def operand(self, node: ast.expr) -> ast.expr:
+        """A list to compute with stands for the tensor of its entries."""
+        return self.listed(node) if isinstance(node, ast.List | ast.Tuple) else self.visit(node)
+
+    def listed(self, node: ast.expr) -> ast.expr:
+        return self.name_for(_stated(self.reading, node, self.arrays))
+
+    def name_for(self, made: Any) -> ast.expr:
+        own = f"made{len(self.made)}"
+        self.made[own] = made
+        return self.put(ast.Name(own, ast.Load()))
+
     def visit_Call(self, node: ast.Call) -> ast.expr:
         name = _last_name(node.func)
+        if name in WRAPPERS and len(node.args) == 1 and isinstance(node.args[0], ast.List | ast.Tuple):
+            return self.listed(node.args[0])
         if name == "Rational" and len(node.args) == 2:
             return self.put(ast.BinOp(self.visit(node.args[0]), ast.Div(), self.visit(node.args[1])))
         if name in ("Rational", "Integer", "Float", "S") and name not in self.arrays and len(node.args) == 1:
@@ -180,9 +209,7 @@ class _Rewriting(ast.NodeTransformer):
         node.func = ast.Name(name, ast.Load())
         node.args = [self.visit(part) for part in node.args]
         given = parse_value(ast.unparse(ast.fix_missing_locations(node)), self.reading.source)
-        own = f"made{len(self.made)}"
-        self.made[own] = given.array.astype(np.float64)
-        return self.put(ast.Name(own, ast.Load()))
+        return self.name_for(given.array.astype(np.float64))
 
     def put(self, node: Any) -> Any:
         self.changed = True

@@ -91,6 +91,11 @@ EXPRESSIONS: list[tuple[dict[str, Any], str, str, str]] = [  # what is given, wr
     ({"text": "x**2", "at": ["x=[1,2]"]}, "x", "[[2*x_0, 0], [0, 3*x_1]]", "wrong"),
     ({"text": "A@x", "at": ["A=[[1,2],[3,4]]", "x=[1,1]"], "wrt": ["x"]}, "x", "A", "proved"),
     ({"text": "A@x", "at": ["A=[[1,2],[3,4]]", "x=[1,1]"], "wrt": ["x"]}, "x", "A.T", "wrong"),
+    ({"text": "det(A)", "at": ["A=[[2,1],[1,3]]"]}, "A", "[[A_1_1, -A_1_0], [-A_0_1, A_0_0]]", "equal"),
+    ({"text": "logdet(A)", "at": ["A=[[2,1],[1,3]]"]}, "A", "[[A_1_1, -A_1_0], [-A_0_1, A_0_0]]/det(A)", "equal"),
+    ({"text": "logdet(A)", "at": ["A=[[2,1],[1,3]]"]}, "A", "-[[-A_1_1, A_0_1], [A_1_0, -A_0_0]].T/det(A)", "equal"),
+    ({"text": "logdet(A)", "at": ["A=[[2,1],[1,3]]"]}, "A", "inv(A)", "wrong"),  # right where A is symmetric
+    ({"text": "sum(x**2)", "at": ["x=[1,2]"]}, "x", "2*np.array([x_0, x_1])", "equal"),
     ({"text": "logdet(A)", "at": ["A=[[2,1],[1,3]]"]}, "A", "inv(A).T", "equal"),
     ({"text": "dot(x, A@x)", "at": ["x=[1,2]", "A=[[2,1],[1,3]]"]}, "x", "2*A@x", "equal"),  # for symmetric A
     ({"text": "dot(x, A@x)", "at": ["x=[1,2]", "A=[[2,1],[1,3]]"]}, "x", "(A + A.T)@x", "proved"),
