@@ -253,8 +253,8 @@ class _Trial:
 
     def levels(self, names: Collection[str]) -> dict[str, list[set[int]]]:
         """Which leaves are moved, per part, in the order in which it is tried: all; if a formula holds numbers of the
-        program in their place, the variables and what it names; if matrices that are not differentiated by are symmetric, keeping
-        them so."""
+        program in their place, the variables and what it names; at last with symmetric matrices that stay so, as far as
+        they are not differentiated by."""
         everything = [self._leaves(k) for k in range(len(self.parts))]
         found = {"all": everything}
         if names:
