@@ -140,7 +140,7 @@ def _joined(found: dict[str, tuple[str, ...]], more: Options, where: str) -> dic
 
 
 def _kind(text: str, options: Options) -> str:
-    """An expression is one expression that calls for no gradient itself; everything else is a program."""
+    """An expression is one expression over names that calls for no gradient itself; everything else is a program."""
     if any(name in options for name in PROGRAMS):
         return "program"
     if any(name in options for name in ("at", "shape", "v")):
@@ -149,6 +149,9 @@ def _kind(text: str, options: Options) -> str:
         tree = ast.parse(split_inline(text.strip())[0].strip(), mode="eval")
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return "program"
+    functions = {id(n.func) for n in ast.walk(tree) if isinstance(n, ast.Call)}
+    if not any(isinstance(n, ast.Name) and id(n) not in functions for n in ast.walk(tree)):
+        return "program"  # nothing in it can change
     called = {
         n.func.attr if isinstance(n.func, ast.Attribute) else getattr(n.func, "id", "")
         for n in ast.walk(tree)

@@ -32,8 +32,8 @@ def _outcome(run: Run, fence: Fence, skipped: int) -> list[tuple[int, str]]:
         return [(0, "the block says expect-error, but nothing was raised")] if wanted else []
     error = run.error or {}
     line = max((error.get("line") or 1) - 1 - skipped, 0)
-    if run.outcome == "error" and wanted:
-        if expected in ("true", error["type"]):
+    if wanted:
+        if expected in ("true", error.get("type")):
             return []
         return [(line, f"the block expects {expected}, but {error['type']} was raised: {error['message']}")]
     words = explanation(error, "en")

@@ -113,6 +113,8 @@ def render_run(
         page = run_view(run, chosen.typesetter(index_base), detail, chosen.pictures, embedded and f"{embedded}-")
     for told in (*page["warnings"], *([page["error"]] if page["error"] else ())):
         told["explanation"] = explanation(told, lang)
+    if embedded:  # the author of the text around it knows what the program does not ask for
+        page["notes"] = [note for note in page["notes"] if note["kind"] != "no_backward"]
     for claim, verdict in zip(page["claims"], run.claims, strict=True):
         claim["diagnosis"] = diagnosis(verdict, lang)
     asked: dict[str, Any] = {

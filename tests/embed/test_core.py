@@ -68,6 +68,11 @@ def test_a_fault_in_a_block_that_continues_has_its_own_line(embedder: Embedder) 
     assert problem.line == 22 and "grad can be implicitly created only for scalar outputs" in problem.message
 
 
+def test_a_program_without_gradients_is_not_told_to_ask_for_them(embedder: Embedder) -> None:
+    shown = embedder.show(fence("x = torch.ones(2)\nprint(x)"), "md")
+    assert shown.ok and "tensor([1., 1.])" in shown.text and "backward" not in shown.text
+
+
 def test_a_block_that_continues_nothing(embedder: Embedder) -> None:
     (problem,) = embedder.show(fence("#| after: there\nx = 1"), "md").problems
     assert "no block named 'there'" in problem.message
@@ -87,6 +92,14 @@ def test_errors_are_expected_or_told(embedder: Embedder, options: str, ok: bool)
     shown = embedder.show(fence(options + RAISES, line=4), "md")
     assert shown.ok is ok and "does not require grad" in shown.text
     assert ok or shown.problems[0].line == 5 + options.count("\n")
+
+
+def test_a_program_that_never_ends_may_be_expected(cache: Cache) -> None:
+    embedder = Embedder(cache, timeout=0.3)
+    endless = "x = 0\nwhile True:\n    x = x + 1"
+    (problem,) = embedder.show(fence(endless), "md").problems
+    assert "time was over" in problem.message
+    assert embedder.show(fence("#| expect-error: true\n" + endless), "md").ok
 
 
 def test_an_expected_error_that_does_not_come(embedder: Embedder) -> None:

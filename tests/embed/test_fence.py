@@ -10,6 +10,7 @@ from explain.errors import InputError
 KINDS = [
     ("sum(x**2)", "expression"),
     ("2*dot(x, x); x=[0,1,2,3]", "expression"),
+    ("4 * [0, 1, 2, 3]", "program"),
     ("x = torch.ones(2)", "program"),
     ("import torch\nprint(1)", "program"),
     ("print(torch.ones(2))", "program"),
