@@ -53,6 +53,12 @@ def library(names: Sequence[str] = ()) -> Iterator[OpEntry]:
         yield entry_of(everything[name])
 
 
+def op_titles() -> list[tuple[str, str, list[str], list[str]]]:
+    """Of every op its name, its kind, and torch's names for it: functions in full, and methods. Nothing is derived."""
+    everything = {**REGISTRY, **COMPOSITES}
+    return [(name, op.kind, list(_full(op)), list(op.methods)) for name, op in sorted(everything.items())]
+
+
 def _called(name: str, everything: dict[str, Op]) -> list[Op]:
     bare = name.rpartition(".")[2]
     found = [op for op in everything.values() if name in (op.name, *_full(op), *(f"Tensor.{m}" for m in op.methods))]

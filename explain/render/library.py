@@ -27,12 +27,14 @@ def render_library(entries: Iterable[OpEntry], format: str = "text", *, lang: st
     if format not in FORMATS:
         raise InputError(f"the table of ops comes as {', '.join(NAMES)}, not as {format}")
     t = FORMATS[format](index_base)
-    rows = [_row(entry, t) for entry in entries]
+    rows = [op_view(entry, t) for entry in entries]
     text = environment(lang, 100).get_template(f"{format}/ops.j2").render(rows=rows, dialect="github")
     return re.sub(r"\n{3,}", "\n\n", re.sub(r"[ \t]+\n", "\n", text)).strip() + "\n"
 
 
-def _row(entry: OpEntry, t: Typesetter) -> dict[str, Any]:
+def op_view(entry: OpEntry, t: Typesetter | None = None) -> dict[str, Any]:
+    """What a page says of an op, its formulas set (in LaTeX, if nothing else is asked for)."""
+    t = t or Latex(1)
     found: dict[str, Any] = {
         "name": entry.name, "functions": entry.functions, "methods": entry.methods, "operator": entry.operator,
         "kind": entry.kind, "grad_fn": entry.grad_fn, "special": entry.special, "derivative": entry.derivative,

@@ -6,19 +6,20 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from explain.embed.cache import Cache, default_folder
 from explain.errors import InputError
 from explain.site.fingerprint import fingerprint
-from explain.site.output import Manifest, Outputs, read_manifest, replace
-from explain.site.piece import Piece, about
+from explain.site.output import Manifest, Outputs, Written, read_manifest, replace
+from explain.site.piece import Piece, Told
 from explain.site.problems import Problem
 from explain.site.progress import Progress
 from explain.site.settings import Settings, read_settings, with_slash
-from explain.site.sources import Page, Sources, read_sources
-from explain.site.tasks import PageTask, Task, digest_of
+from explain.site.sources import Page, read_sources
+from explain.site.tasks import OpListTask, OpTask, PageTask, Task, digest_of
 
 if TYPE_CHECKING:
     from explain.site.frame import Frame
@@ -36,6 +37,7 @@ class Report(NamedTuple):
 
     @property
     def errors(self) -> tuple[Problem, ...]:
+        """The problems for which a build fails."""
         return tuple([p for p in self.problems if not p.warning])
 
 
@@ -64,99 +66,143 @@ def build_site(
     settings = read_settings(src)
     if base_url is not None:
         settings = settings._replace(base_url=with_slash(base_url, "--base-url"))
-    return _Build(src, out, settings, Path(cache) if cache else default_folder()).run(
-        jobs, executor, strict, progress or Progress(quiet=True)
-    )
+    build = _Build(src, out, settings, Path(cache) if cache else default_folder())
+    return build.run(jobs, executor, strict, progress or Progress(quiet=True))
 
 
 class _Build:
     def __init__(self, src: Path, out: Path, settings: Settings, folder: Path) -> None:
         self.src, self.settings = src, settings
-        self.folder = str(folder)
         self.cache = Cache(folder)
         name = hashlib.sha256(str(out.resolve()).encode()).hexdigest()[:32]
         self.manifest_path = folder / "sites" / f"{name}.json"
         self.manifest = read_manifest(self.manifest_path)
         self.outputs = Outputs(out, self.manifest.outputs)
-        self.pages: dict[str, tuple[str, Any]] = {}
-        self.kept: dict[str, tuple[str, Any]] = {}
+        self.told: dict[str, tuple[str, Told]] = {}
         self.problems: list[Problem] = []
         self.rendered = 0
 
     def run(self, jobs: int, executor: Executor | None, strict: bool, progress: Progress) -> Report:
-        sources = read_sources(self.src, self.settings, self.outputs.out)
-        inputs = _digest(fingerprint(), repr(self.settings), sources.digest)
+        self.sources = read_sources(self.src, self.settings, self.outputs.out)
+        inputs = _digest(fingerprint(), repr(self.settings), self.sources.digest)
         if self._nothing_to_do(inputs):
             return Report(len(self.manifest.pages), 0, (), (), ())
-        self.problems += sources.problems
-        pages = self._all_pages(sources)
-        self._announce(pages)
-        self._render(pages, jobs, executor, progress)
-        self._others(pages, sources)
-        return self._finish(pages, inputs, strict)
+        self._announce()
+        self._render(jobs, executor, progress)
+        self._gather()
+        self._check()
+        removed = self.outputs.sweep()
+        problems = sorted(p._replace(warning=p.warning and not strict) for p in self.problems)
+        good = {path: told for path, told in self.told.items() if not told[1].problems}
+        reads = sorted({pair for _, told in good.values() for pair in told.reads})
+        self._save(Manifest("" if problems else inputs, self.outputs.written, good, tuple(reads)))
+        return Report(len(self.pages), self.rendered, tuple(self.outputs.changed), tuple(removed), tuple(problems))
 
     def _nothing_to_do(self, inputs: str) -> bool:
         m = self.manifest
-        return (
-            m.inputs == inputs
-            and all(digest_of(Path(path)) == digest for path, digest in m.reads)
-            and all(self.outputs.clean(path) for path in m.outputs)
-        )
+        return m.inputs == inputs and _unchanged(m.reads) and all(self.outputs.clean(path) for path in m.outputs)
 
-    def _all_pages(self, sources: Sources) -> list[Page]:
-        return list(sources.pages)
+    def _save(self, manifest: Manifest) -> None:
+        try:
+            replace(self.manifest_path, manifest.to_bytes())
+        except OSError as error:
+            raise InputError(f"{self.manifest_path} cannot be written: {error.strerror or error}") from None
 
-    def _announce(self, pages: Sequence[Page]) -> None:
+    # what there is
+
+    @cached_property
+    def pages(self) -> list[Page]:
+        """All pages, written and generated."""
+        if not self.settings.reference:
+            return list(self.sources.pages)
+        from explain.site.reference import reference_pages
+
+        written = {page.path for page in self.sources.pages}
+        return [*self.sources.pages, *reference_pages(self.settings, written, self.cache)]
+
+    @cached_property
+    def twins(self) -> dict[str, dict[str, Page]]:
+        found: dict[str, dict[str, Page]] = {}
+        for page in self.pages:
+            found.setdefault(page.inner, {})[page.lang] = page
+        return found
+
+    @cached_property
+    def feeds(self) -> dict[str, str]:
+        """The path of the feed of every language that has dated pages; a feed needs to know where the site stands."""
+        langs = {page.lang for page in self.pages if page.date or page.updated} if self.settings.base_url else set()
+        return {lang: f"{self.settings.home(lang)}feed.xml" for lang in sorted(langs)}
+
+    @cached_property
+    def frames(self) -> dict[str, Frame]:
+        from explain.site.assets import version
+        from explain.site.frame import Frame
+        from explain.site.navigation import tree
+
+        s = self.settings
+        return {
+            lang: Frame(
+                lang, s, tree([p for p in self.pages if p.lang == lang], s.home(lang)), self.twins, version(),
+                self.feeds.get(lang, ""),
+            )
+            for lang in s.spoken
+        }  # fmt: skip
+
+    # pages
+
+    def _announce(self) -> None:
         """Note the names of files before they are written: a build that is killed leaves none that nobody knows."""
-        from explain.site.output import Written
-
-        planned = {page.out: Written("", -1, 0) for page in pages if page.out not in self.manifest.outputs}
+        planned = {page.out: Written("", -1, 0) for page in self.pages if page.out not in self.manifest.outputs}
         if planned:
-            self._save(Manifest("", {**planned, **self.manifest.outputs}, self.manifest.pages, self.manifest.reads))
+            self._save(self.manifest._replace(inputs="", outputs={**planned, **self.manifest.outputs}))
 
-    def _render(self, pages: Sequence[Page], jobs: int, executor: Executor | None, progress: Progress) -> None:
+    def _render(self, jobs: int, executor: Executor | None, progress: Progress) -> None:
         """Every page: left as it is, taken from the cache, or rendered."""
         from explain.site.crew import work
 
-        frames = self._frames(pages)
-        tasks: list[Task] = []
-        framed: dict[str, tuple[Page, str, dict[str, Any], str]] = {}
-        for page in pages:
-            key = self._key(page)
-            context = frames[page.lang].context(page)
-            frame_key = _digest(key, json.dumps(context, sort_keys=True, ensure_ascii=False))
+        waiting: dict[str, tuple[Page, str, dict[str, Any], str]] = {}
+        for page in self.pages:
+            key = _digest("piece", fingerprint(), repr(page), repr(sorted(self.settings.defaults.items())))
+            context = self.frames[page.lang].context(page)
+            framed = _digest(key, json.dumps(context, sort_keys=True, ensure_ascii=False))
             was = self.manifest.pages.get(page.path)
-            if was and was[0] == key and self._unread(was[1]) and self.outputs.fresh(page.out, frame_key):
-                self.pages[page.path] = was
+            if was and was[0] == key and _unchanged(was[1].reads) and self.outputs.fresh(page.out, framed):
+                self.told[page.path] = was
                 continue
-            framed[page.path] = (page, key, context, frame_key)
             piece = self._cached(key)
             if piece is not None:
-                self._write(piece, frames[page.lang], *framed[page.path])
+                self._write(piece, page, key, context, framed)
             else:
-                tasks.append(self._task(page))
+                waiting[page.path] = (page, key, context, framed)
+        tasks = self._tasks([page for page, *_ in waiting.values()])
         progress.begin(len(tasks))
         for task, done in work(tasks, jobs, executor):
             for path, piece in done.pieces.items():
-                page, key, context, frame_key = framed[path]
-                if not piece.problems:
+                page, key, context, framed = waiting[path]
+                if not piece.told.problems:
                     self.cache.put(key, piece.to_bytes())
-                self._write(piece, frames[page.lang], page, key, context, frame_key)
+                self._write(piece, page, key, context, framed)
                 self.rendered += 1
             if done.fault:
-                self.problems.append(Problem(task.name, 1, f"a fault of explain itself, please report it:\n{done.fault}"))
+                self.problems.append(Problem(task.name, 1, f"a fault of explain itself, please report it: {done.fault}"))
             progress.done(task.name)
         progress.end()
 
-    def _key(self, page: Page) -> str:
-        return _digest("piece", fingerprint(), repr(page), repr(sorted(self.settings.defaults.items())))
+    def _tasks(self, pages: Sequence[Page]) -> list[Task]:
+        """The work that renders these pages: one task per page, one per op for all its languages."""
+        defaults = tuple(sorted(self.settings.defaults.items()))
+        tasks: list[Task] = [PageTask(page, str(self.cache.folder), defaults) for page in pages if not page.op]
+        ops: dict[str, list[tuple[str, str]]] = {}
+        for page in pages:
+            if page.op:
+                ops.setdefault(page.op, []).append((page.lang, page.path))
+        if ops:
+            from explain.site.reference import INDEX, op_names
 
-    def _task(self, page: Page) -> Task:
-        return PageTask(page, self.folder, tuple(sorted(self.settings.defaults.items())))
-
-    def _unread(self, told: Any) -> bool:
-        """Whether the files that a page read are as they were."""
-        return all(digest_of(Path(path)) == digest for path, digest in told[-1])
+            for op, paths in ops.items():
+                every = OpListTask(op_names(self.cache), tuple(paths)) if op == INDEX else OpTask(op, tuple(paths))
+                tasks.append(every)
+        return tasks
 
     def _cached(self, key: str) -> Piece | None:
         data = self.cache.get(key)
@@ -164,51 +210,54 @@ class _Build:
             piece = Piece.from_bytes(data) if data is not None else None
         except (ValueError, TypeError):
             return None  # not what we put there: rendered anew
-        return piece if piece is not None and self._unread(piece[1:]) else None
+        return piece if piece is not None and _unchanged(piece.told.reads) else None
 
-    def _write(self, piece: Piece, frame: Frame, page: Page, key: str, context: Mapping[str, Any], frame_key: str) -> None:
-        html = frame.render(context, piece.html, piece.headings)
-        self.outputs.write(page.out, frame_key, html.encode())
-        self.problems += piece.problems
-        (self.kept if piece.problems else self.pages)[page.path] = (key, piece[1:])
+    def _write(self, piece: Piece, page: Page, key: str, context: Mapping[str, Any], framed: str) -> None:
+        html = self.frames[page.lang].render(context, piece.html, piece.told.headings)
+        self.outputs.write(page.out, framed, html.encode())
+        self.told[page.path] = (key, piece.told)
 
-    def _frames(self, pages: Sequence[Page]) -> dict[str, Frame]:
-        from explain.site.assets import version
-        from explain.site.frame import Frame
-        from explain.site.navigation import tree
+    # everything else
 
-        twins: dict[str, dict[str, Page]] = {}
-        for page in pages:
-            twins.setdefault(page.inner, {})[page.lang] = page
-        s = self.settings
-        return {
-            lang: Frame(lang, s, tree([p for p in pages if p.lang == lang], s.home(lang)), twins, version(), "")
-            for lang in s.spoken
-        }
-
-    def _others(self, pages: Sequence[Page], sources: Sources) -> None:
+    def _gather(self) -> None:
         """Style, script, files of the author, and what is made of all pages together."""
+        from explain.site import whole
         from explain.site.assets import assets
 
+        s = self.settings
         for path, data in assets().items():
             self.outputs.put(path, data)
-        for path, digest in sources.files.items():
+        for lang in s.spoken:
+            own = [page for page in self.pages if page.lang == lang]
+            found = [(page, self.told[page.path][1].sections) for page in own if page.path in self.told]
+            self.outputs.put(f"assets/search-{lang}.js", whole.search_script(found).encode())
+            if lang in self.feeds:
+                self.outputs.put(self.feeds[lang], whole.feed(own, lang, s, self.feeds[lang]).encode())
+        if s.base_url:
+            self.outputs.put("sitemap.xml", whole.sitemap(self.pages, self.twins, s.base_url).encode())
+        if s.languages:
+            self.outputs.put("index.html", whole.door(s).encode())
+        self.outputs.put("404.html", self.frames[s.spoken[0]].lost().encode())
+        for path, digest in self.sources.files.items():
             if not self.outputs.fresh(path, digest):
                 self.outputs.write(path, digest, (self.src / path).read_bytes())
 
-    def _finish(self, pages: Sequence[Page], inputs: str, strict: bool) -> Report:
-        told = {path: about(list(data)) for path, (_, data) in {**self.pages, **self.kept}.items()}
-        reads = sorted({pair for data in told.values() for pair in data[-1]})
-        removed = self.outputs.sweep()
-        problems = sorted(p._replace(warning=p.warning and not strict) for p in self.problems)
-        self._save(Manifest("" if problems else inputs, self.outputs.written, self.pages, tuple(reads)))
-        return Report(len(pages), self.rendered, tuple(self.outputs.changed), tuple(removed), tuple(problems))
+    def _check(self) -> None:
+        from explain.site.links import broken_links, lonely_pages
 
-    def _save(self, manifest: Manifest) -> None:
-        try:
-            replace(self.manifest_path, manifest.to_bytes())
-        except OSError as error:
-            raise InputError(f"{self.manifest_path} cannot be written: {error.strerror or error}") from None
+        told = {path: told for path, (_, told) in self.told.items()}
+        self.problems += self.sources.problems
+        for one in told.values():
+            self.problems += one.problems
+        anchors = {page.path: set(told[page.path].anchors) if page.path in told else set() for page in self.pages}
+        links = {path: one.links for path, one in told.items()}
+        self.problems += broken_links(links, anchors, set(self.sources.files))
+        self.problems += lonely_pages(self.pages, self.settings.languages)
+
+
+def _unchanged(reads: Sequence[tuple[str, str]]) -> bool:
+    """Whether files that were read are as they were."""
+    return all(digest_of(Path(path)) == digest for path, digest in reads)
 
 
 def _digest(*parts: str) -> str:

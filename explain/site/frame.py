@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from functools import cached_property
 from html import escape
 from typing import Any
+from urllib.parse import urlsplit
 
 from explain.render.templates import templates_in
 from explain.site.markdown import Words
@@ -17,17 +18,17 @@ from explain.site.sources import Page
 
 HTML_LANGUAGES = {"zh": "zh-Hans"}
 NAMES = {"en": "English", "zh": "中文"}
+Twins = Mapping[str, Mapping[str, Page]]
+"""For every path inside a language, the pages that stand there, by language."""
 DEEPEST = 3
 """Headings down to this level stand in the table of contents."""
 ADMONITIONS = ("note", "tip", "warning", "danger", "important", "example", "question", "hint")
 
 
 class Frame:
-    """The frames of all pages of one language. ``twins``: for every inner path, its page per language."""
+    """The frames of all pages of one language. ``assets``: their version; ``feed``: its path, empty if there is none."""
 
-    def __init__(
-        self, lang: str, settings: Settings, root: Node, twins: Mapping[str, Mapping[str, Page]], assets: str, feed: str
-    ) -> None:
+    def __init__(self, lang: str, settings: Settings, root: Node, twins: Twins, assets: str, feed: str) -> None:
         self.lang, self.settings, self.root, self.twins = lang, settings, root, twins
         self.assets, self.feed = assets, feed
         self._neighbours = neighbours(root)
@@ -66,6 +67,7 @@ class Frame:
             "feed": relative(self.feed, out) if self.feed else "",
             "before": before and {"title": before.title, "href": relative(before.out, out)},
             "after": after and {"title": after.title, "href": relative(after.out, out)},
+            "base": "",
             "root": "../" * out.count("/"),
             "assets": self.assets,
             "search": f"assets/search-{self.lang}.js",
@@ -87,6 +89,13 @@ class Frame:
         """The whole page."""
         toc = [h for h in headings if 1 < h.level <= DEEPEST]
         return str(self._template.render(context, body=body, toc=toc)) + "\n"
+
+    def lost(self) -> str:
+        """The page for addresses where nothing is. It is shown at any depth, so its links start from the site's own root."""
+        said = self._environment.get_template("words/site.j2").make_module({})
+        page = Page("404.md", self.lang, "404.md", "", str(said.lost_title()), self.lang)
+        context = self.context(page) | {"base": urlsplit(self.settings.base_url).path or "/", "canonical": ""}
+        return self.render(context, f"<h1>{escape(page.title)}</h1>\n<p>{escape(str(said.lost()))}</p>", ())
 
     def _nav(self, out: str) -> str:
         """The contents as this page shows them. Pages of one folder share all but the mark of the page itself."""

@@ -8,9 +8,10 @@ import os
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from explain.errors import InputError
+from explain.site.piece import Told
 
 
 class Written(NamedTuple):
@@ -23,11 +24,11 @@ class Written(NamedTuple):
 
 class Manifest(NamedTuple):
     """What the last build knew. ``inputs``: a digest of everything it read; empty if it did not end well. ``pages``: per
-    path the key of its piece and what the piece tells about itself."""
+    path the key of its piece and what it tells."""
 
     inputs: str = ""
     outputs: Mapping[str, Written] = {}
-    pages: Mapping[str, tuple[str, Any]] = {}
+    pages: Mapping[str, tuple[str, Told]] = {}
     reads: tuple[tuple[str, str], ...] = ()
 
     def to_bytes(self) -> bytes:
@@ -40,7 +41,7 @@ class Manifest(NamedTuple):
         return Manifest(
             inputs,
             {path: Written(*w) for path, w in outputs.items()},
-            {path: (key, about) for path, (key, about) in pages.items()},
+            {path: (key, Told.of(told)) for path, (key, told) in pages.items()},
             tuple([(path, digest) for path, digest in reads]),
         )
 

@@ -33,10 +33,10 @@ class Section(NamedTuple):
     text: str
 
 
-class Piece(NamedTuple):
-    """``html``: the body; ``reads``: files that its derivations read (path, digest)."""
+class Told(NamedTuple):
+    """What a page tells about itself. ``anchors``: every id in it; ``reads``: files that its derivations read (path,
+    digest)."""
 
-    html: str
     headings: tuple[Heading, ...] = ()
     anchors: tuple[str, ...] = ()
     links: tuple[Link, ...] = ()
@@ -44,23 +44,34 @@ class Piece(NamedTuple):
     problems: tuple[Problem, ...] = ()
     reads: tuple[tuple[str, str], ...] = ()
 
+    @staticmethod
+    def of(data: list[Any]) -> Told:
+        """Out of JSON. Raises ValueError or TypeError for anything but what was put there."""
+        headings, anchors, links, sections, problems, reads = data
+        return Told(
+            tuple([Heading(*h) for h in headings]),
+            tuple(anchors),
+            tuple([Link(*li) for li in links]),
+            tuple([Section(*s) for s in sections]),
+            tuple([Problem(*p) for p in problems]),
+            tuple([(path, digest) for path, digest in reads]),
+        )
+
+
+class Piece(NamedTuple):
+    """The body of a page as HTML, and what it tells."""
+
+    html: str
+    told: Told = Told()
+
     def to_bytes(self) -> bytes:
-        """The body on the lines after the first, which holds all else as JSON."""
-        return json.dumps(self[1:], ensure_ascii=False).encode() + b"\n" + self.html.encode()
+        """What is told on the first line, as JSON, and the body on the others."""
+        return json.dumps(self.told, ensure_ascii=False).encode() + b"\n" + self.html.encode()
 
     @staticmethod
     def from_bytes(data: bytes) -> Piece:
-        """Raises ValueError for anything but what ``to_bytes`` gave."""
+        """Raises ValueError or TypeError for anything but what ``to_bytes`` gave."""
         head, newline, html = data.partition(b"\n")
         if not newline:
             raise ValueError("there is no body")
-        return Piece(html.decode(), *about(json.loads(head)))
-
-
-def about(data: list[Any]) -> tuple[Any, ...]:
-    """Everything of a piece but its body, out of JSON."""
-    headings, anchors, links, sections, problems, reads = data
-    return (
-        tuple([Heading(*h) for h in headings]), tuple(anchors), tuple([Link(*li) for li in links]),
-        tuple([Section(*s) for s in sections]), tuple([Problem(*p) for p in problems]), tuple([(p, d) for p, d in reads]),
-    )  # fmt: skip
+        return Piece(html.decode(), Told.of(json.loads(head)))

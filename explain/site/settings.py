@@ -54,6 +54,10 @@ def read_settings(src: Path) -> Settings:
     for key in data:
         if key not in KNOWN:
             raise InputError(f"{file}: there is no setting {key!r}; there are: {', '.join(KNOWN)}")
+    for lang in LANGUAGES:
+        for key in _typed(file, data, lang, dict, {}):
+            if key not in OWN:
+                raise InputError(f"{file}: [{lang}] has no setting {key!r}; there are: {', '.join(OWN)}")
     languages = tuple(_typed(file, data, "languages", list, []))
     for lang in (*languages, data.get("language", "en")):
         if lang not in LANGUAGES:
@@ -81,12 +85,7 @@ def with_slash(url: str, where: str) -> str:
 
 
 def _own(file: Path, data: dict[str, Any], lang: str, key: str) -> str:
-    assert key in OWN
-    table = _typed(file, data, lang, dict, {})
-    for name in table:
-        if name not in OWN:
-            raise InputError(f"{file}: [{lang}] has no setting {name!r}; there are: {', '.join(OWN)}")
-    found: str = _typed(file, table, key, str, "") or _typed(file, data, key, str, "")
+    found: str = _typed(file, data.get(lang, {}), key, str, "") or _typed(file, data, key, str, "")
     return found
 
 

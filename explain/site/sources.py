@@ -23,7 +23,8 @@ DATE = re.compile(r"\d{4}-\d\d-\d\d")
 class Page(NamedTuple):
     """A page before it is rendered. ``path``: in SRC, with slashes; ``lang``: whose folder it stands in; ``inner``: the path
     inside that folder; ``text``: the whole file, its front matter emptied, so that lines keep their numbers; ``language``:
-    what it is written in."""
+    what it is written in; ``listed``: whether its folder's pages stand in the contents; ``op``: of a generated page, what
+    it is about."""
 
     path: str
     lang: str
@@ -36,6 +37,7 @@ class Page(NamedTuple):
     date: str = ""
     updated: str = ""
     listed: bool = True
+    op: str = ""
 
     @property
     def out(self) -> str:

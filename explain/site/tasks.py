@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from explain.errors import ExplainError
-from explain.site.piece import Piece
+from explain.site.piece import Piece, Told
 from explain.site.problems import Problem
 from explain.site.sources import Page
 
@@ -31,14 +31,49 @@ class PageTask(NamedTuple):
         page = self.page
         body = _markdown(page.language, self.cache, self.defaults).body(page.text, page.path, page.title)
         reads = tuple([(path, digest_of(Path(path))) for path in body.reads])
-        return {page.path: Piece(body.html, body.headings, body.anchors, body.links, body.sections, body.problems, reads)}
+        told = Told(body.headings, body.anchors, body.links, body.sections, body.problems, reads)
+        return {page.path: Piece(body.html, told)}
 
 
-Task = PageTask
+class OpTask(NamedTuple):
+    """Derive an op and render its page in every language; ``paths``: language and path of each."""
+
+    op: str
+    paths: tuple[tuple[str, str], ...]
+
+    @property
+    def name(self) -> str:
+        return self.paths[0][1]
+
+    def work(self) -> dict[str, Piece]:
+        """One piece per language: the op is derived once."""
+        from explain.site.reference import op_pieces
+
+        return op_pieces(self.op, self.paths)
+
+
+class OpListTask(NamedTuple):
+    """Render the list of all ops in every language."""
+
+    names: tuple[Any, ...]
+    paths: tuple[tuple[str, str], ...]
+
+    @property
+    def name(self) -> str:
+        return self.paths[0][1]
+
+    def work(self) -> dict[str, Piece]:
+        """One piece per language."""
+        from explain.site.reference import list_pieces
+
+        return list_pieces(self.paths, self.names)
+
+
+Task = PageTask | OpTask | OpListTask
 
 
 class Done(NamedTuple):
-    """``fault``: a traceback where the work ended in an error of our own."""
+    """``fault``: where the work ended in an error of our own, which one and where."""
 
     pieces: Mapping[str, Piece]
     fault: str = ""
@@ -49,9 +84,10 @@ def do(task: Task) -> Done:
     try:
         return Done(task.work())
     except ExplainError as error:
-        return Done({task.name: Piece("", problems=(Problem(task.name, 1, error.message),))})
-    except Exception:  # a fault of ours in one page: told with its traceback, and the build fails at its end
-        return Done({}, traceback.format_exc())
+        return Done({task.name: Piece("", Told(problems=(Problem(task.name, 1, error.message),)))})
+    except Exception as error:  # a fault of ours in one page: told with its place, and the build fails at its end
+        last = traceback.extract_tb(error.__traceback__)[-1]
+        return Done({}, f"{type(error).__name__}: {error} ({last.filename}:{last.lineno})")
 
 
 def digest_of(path: Path) -> str:
