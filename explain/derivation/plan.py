@@ -326,11 +326,11 @@ class _Planner:
         lets = [p for p in self.lets.values() if raw.has(TensorName(p.name))]
         made = [n for i, n in self.names.items() if self.tape.values[i].source is not None]
         formulas = {s.name: s.formula for s in self.deriver.steps if s.written is not None}
-        told, steps = [raw, *(p.raw for p in lets)], []
+        told, steps = set().union(*(e.atoms(TensorName) for e in (raw, *(p.raw for p in lets)))), []
         for n in reversed(made):  # what a definition uses is made before it
-            if any(e.has(TensorName(n)) for e in told):
+            if TensorName(n) in told:
                 steps.append(n)
-                told += [formulas[n]] if n in formulas else []
+                told |= formulas[n].atoms(TensorName) if n in formulas else set()
         names = (*(p.name for p in lets), *steps)
         matrix = None if rows else self._matrix(raw, target)
         return PlannedClosedForm(raw, self._shown(raw, free), matrix, names)

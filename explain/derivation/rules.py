@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,27 +33,29 @@ def rule_of(tape: Tape, group: Group, x: int, names: dict[int, str]) -> Rule:
     details["scalar"] = scalar
     if group.whole == "gradient":
         return Rule("derivative", details)
-    if heavy and len({id(a) for a, _ in meets}) > 1 and not all(_reaches(tape, members, a, heavy[0]) for a, _ in meets):
+    if heavy and len({id(a) for a, _ in meets}) > 1 and not all(_reaches(members, a, heavy[0]) for a, _ in meets):
         return Rule("several", details)
-    if len(members) == 1 or (len(heavy) == 1 and first is heavy[0] and _only_tail(tape, members, heavy[0])):
+    if len(members) == 1 or (len(heavy) == 1 and first is heavy[0] and _only_tail(members, heavy[0])):
         tail = [a for a in members if a is not first]
         details["scaled"] = any(a.op.name in ("mul", "div", "neg") for a in tail)
         return _single(tape, first, position, meets, details)
-    if heavy and not _reaches(tape, members, first, heavy[0]):
+    if heavy and not _reaches(members, first, heavy[0]):
         return _tail(tape, first, x, details)
-    before = [a for a in members if heavy and a is not heavy[0] and not _after(tape, a, heavy[0])]
+    before = [a for a in members if heavy and a is not heavy[0] and not _after(members, a, heavy[0])]
     if heavy and len(meets) > 1 and all(a.op.kind == "index" for a in before):
         return Rule("several", details)
     if heavy and heavy[0].op.kind != "reduction" and all(a.op.rule == "transpose" for a in before):
-        through = next(p for p, i in enumerate(heavy[0].inputs) if _comes_from(tape, i, x))
+        from_x = _made_from(members, [x])
+        through = next(p for p, i in enumerate(heavy[0].inputs) if i in from_x)
         details["scaled"] = any(a.op.name in ("mul", "div", "neg") for a in members if a is not heavy[0])
         details["turned"] = first.op.rule == "transpose"
         return _single(tape, heavy[0], through, meets[:1], details)
     if heavy:
-        details["scaled"] = any(a.op.name in ("mul", "div", "neg") and _after(tape, a, heavy[0]) for a in members)
+        details["scaled"] = any(a.op.name in ("mul", "div", "neg") and _after(members, a, heavy[0]) for a in members)
         details["inner"] = [a.op.rule or a.op.kind for a in before]
         return Rule(f"{heavy[0].op.rule}_of", details | _counts(tape, heavy[0]))
-    way = [a for a in members if _comes_from(tape, a.outputs[0], x)]
+    from_x = _made_from(members, [x])
+    way = [a for a in members if a.outputs[0] in from_x]
     if len(way) == len(meets) == 1:  # what else is in the step does not touch it
         return _single(tape, first, position, meets, details)
     if all(a.op.kind == "index" for a in way):
@@ -70,31 +73,26 @@ def _is_heavy(a: Applied) -> bool:
     return a.op.kind not in ("elementwise", "index", "constant")
 
 
-def _only_tail(tape: Tape, members: list[Applied], heavy: Applied) -> bool:
-    return all(a is heavy or _after(tape, a, heavy) for a in members)
+def _only_tail(members: list[Applied], heavy: Applied) -> bool:
+    return all(a is heavy or _after(members, a, heavy) for a in members)
 
 
-def _comes_from(tape: Tape, value: int, x: int) -> bool:
-    """``value`` is ``x`` or computed from it."""
-    source = tape.values[value].source
-    return value == x or (source is not None and any(_comes_from(tape, i, x) for i in tape.applied[source[0]].inputs))
+def _made_from(members: list[Applied], values: Iterable[int]) -> set[int]:
+    """The values, and all that the members of a step compute from them. Members stand in the order they ran."""
+    found = set(values)
+    for a in members:
+        if not found.isdisjoint(a.inputs):
+            found.update(a.outputs)
+    return found
 
 
-def _after(tape: Tape, a: Applied, heavy: Applied) -> bool:
+def _after(members: list[Applied], a: Applied, heavy: Applied) -> bool:
     """``a`` uses the result of ``heavy``, directly or not."""
-    todo = list(a.inputs)
-    while todo:
-        i = todo.pop()
-        if i in heavy.outputs:
-            return True
-        source = tape.values[i].source
-        if source is not None and source[0] >= 0:
-            todo += tape.applied[source[0]].inputs
-    return False
+    return a is not heavy and not _made_from(members, heavy.outputs).isdisjoint(a.inputs)
 
 
-def _reaches(tape: Tape, members: list[Applied], first: Applied, heavy: Applied) -> bool:
-    return first is heavy or any(_after(tape, heavy, a) for a in members if a is first)
+def _reaches(members: list[Applied], first: Applied, heavy: Applied) -> bool:
+    return first is heavy or _after(members, heavy, first)
 
 
 def _tail(tape: Tape, first: Applied, x: int, details: dict[str, Any]) -> Rule:

@@ -11,13 +11,24 @@ from types import MappingProxyType
 from typing import Any
 
 import numpy as np
-from sympy import Add, Expr, Mul, S, Tuple
+from sympy import Add, Expr, Mul, Pow, S, Tuple
 
 from explain.calculus import walk
 from explain.calculus.express import cancelled, expand_entries, in_terms_of, weight
 from explain.calculus.hoist import settled
 from explain.calculus.namespace import Namespace, Operand, bare, number_operand, plain_exponents, tensor_operand
-from explain.calculus.symbols import Entry, Index, Single, TensorName, Total, Transform, numeric_size, size, substitute
+from explain.calculus.symbols import (
+    UNIT,
+    Entry,
+    Index,
+    Single,
+    TensorName,
+    Total,
+    Transform,
+    numeric_size,
+    size,
+    substitute,
+)
 from explain.derivation.repeat import Renamed, signature
 from explain.derivation.steps import Group
 from explain.errors import CannotDerive
@@ -149,26 +160,22 @@ class Deriver:
         closed: dict[int, Expr | None] = {}
         targets: dict[int, tuple[Bind, ...]] = {}
         out_target = places("t", self.tape.values[output].shape)
-        closed[output] = seed
+        parts: dict[int, list[Expr | None]] = {output: [seed]}
         targets[output] = out_target
         links: list[Link] = []
         for step in reversed(self.steps):
             z = step.group.output
-            if z not in closed or not self.tape.values[z].requires_grad:
+            if z not in parts or not self.tape.values[z].requires_grad:
                 continue
+            closed[z] = _summed(parts[z])
             for x in step.group.inputs:
                 if x not in flows:
                     continue
                 link = self._link(step, x)
                 links.append(link)
                 targets[x] = link.target
-                part = self._carried(link, closed[z], z == output and as_rows, rows)
-                if x not in closed:
-                    closed[x] = part
-                elif part is None or closed[x] is None:
-                    closed[x] = None
-                else:
-                    closed[x] = walk.canonical(Add(closed[x], part))
+                parts.setdefault(x, []).append(self._carried(link, closed[z], z == output and as_rows, rows))
+        closed |= {x: _summed(found) for x, found in parts.items() if x not in closed}
         return Symbolic(tuple(self.steps), tuple(links), closed, targets, rows, self.given)
 
     # one step
@@ -373,6 +380,18 @@ class Deriver:
         if not e.has(name):
             return e
         return walk.canonical(settled(expand_entries(e, name, step.formula, just_indices(step.out))))
+
+
+def _summed(parts: Sequence[Expr | None]) -> Expr | None:
+    """The sum of what arrives along several edges; None if one of them has no formula, or the sum is too large."""
+    known = [part for part in parts if part is not None]
+    if len(known) < len(parts) or len(parts) == 1:
+        return parts[0] if len(parts) == 1 else None
+    whole = Add(*known)
+    units = {p: UNIT for p in whole.atoms(Pow) if p.base == UNIT}
+    merged = Add(*(part.xreplace(units) for part in known))  # terms that differ in how many numbers met
+    found = walk.canonical(merged if len(Add.make_args(merged)) < len(Add.make_args(whole)) else whole)
+    return found if weight(found) <= CARRIED else None
 
 
 def named_result(tape: Tape, group: Group, names: dict[int, str]) -> str:

@@ -60,8 +60,8 @@ def factor(f: Fold, d: Derivation) -> Expr | None:
     return number if same and number != 1 else None
 
 
-def ranges(numbers: Sequence[int]) -> list[str]:
-    """Numbers as texts, long runs of neighbours as ``3–20``."""
+def ranges(numbers: Sequence[int], left_out: frozenset[int] = frozenset()) -> list[str]:
+    """Numbers as texts: long runs of neighbours as ``3–20``, what is ``left_out`` between others as ``…``."""
     found: list[str] = []
     k = 0
     while k < len(numbers):
@@ -70,7 +70,11 @@ def ranges(numbers: Sequence[int]) -> list[str]:
             end += 1
         if end - k >= LONG_RUN:
             found.append(f"{numbers[k]}–{numbers[end]}")
-        else:
-            found += [str(n) for n in numbers[k : end + 1]]
-        k = end + 1
+            k = end + 1
+            continue
+        if numbers[k] not in left_out:
+            found.append(str(numbers[k]))
+        elif found[-1:] != ["…"]:
+            found.append("…")
+        k += 1
     return found

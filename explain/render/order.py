@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from sympy import Eq, Expr, Ge, Gt, Le, Lt, Mul, Ne, Pow, Rational, S, Symbol
+from sympy import Basic, Eq, Expr, Ge, Gt, Le, Lt, Mul, Ne, Pow, Rational, S, Symbol
 from sympy.core.relational import Relational
 from sympy.logic.boolalg import Not
 
@@ -233,6 +233,17 @@ def numeral(r: Rational) -> Numeral:
     if -3 <= power <= 3:
         return Numeral(f"{float(digits) * 10.0**power:.{max(0, 3 - power)}f}".rstrip("0").rstrip("."))
     return Numeral(f"{float(digits):.3f}".rstrip("0").rstrip("."), power=power)
+
+
+@lru_cache(8192)
+def is_rounded(e: Basic) -> bool:
+    """Whether a number in the formula is not written exactly."""
+    return any(not _is_exact(r) for r in e.atoms(Rational))
+
+
+def _is_exact(r: Rational) -> bool:
+    n = numeral(abs(r))
+    return Rational(n.whole) * Rational(10) ** n.power / Rational(n.below or 1) == abs(r)
 
 
 def _decimal_power(r: Rational) -> int:

@@ -21,6 +21,7 @@ class Typesetter(Protocol):
 
     base: int
     dots: str  # what stands for lines left out
+    more: str  # what stands for terms left out
     ell: str  # the number ⟨v, y⟩ that a given cotangent makes of a tensor
     most_substituted: int  # a line with numbers in place of names is shown for at most so many entries
 
@@ -56,6 +57,7 @@ class Latex:
     """LaTeX, as Markdown and HTML take it."""
 
     dots = r"&\;\;\vdots"
+    more = r"\cdots"
     ell = r"\ell"
     most_substituted = 24
 
@@ -97,6 +99,7 @@ class Plain:
     """One-line Unicode for terminals."""
 
     dots = "⋮"
+    more = "…"
     ell = "ℓ"
     most_substituted = 12
 

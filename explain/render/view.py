@@ -18,13 +18,13 @@ from explain.calculus.rules import says_itself
 from explain.calculus.symbols import TensorName
 from explain.derivation.check import DIFFERENCES, FORMULA
 from explain.derivation.model import Check, Derivation, Fold, Formula, Gradient, Note, Row, Step
-from explain.render import figures, folding
+from explain.render import figures, folding, order
 from explain.render.typeset import Typesetter
 from explain.tape.printing import tensor_repr
 
 View = dict[str, Any]
 LONGEST = 12
-"""A chain of changes has at most so many lines."""
+"""A chain of changes, and a list of definitions from the turns of a loop, has at most so many lines."""
 CALLS = 10
 """A table of calls has at most so many rows."""
 
@@ -48,7 +48,7 @@ def derivation_view(d: Derivation, t: Typesetter, detail: str = "normal") -> Vie
         "leaves": [g.wrt for g in d.gradients],
         "seed": None if d.cotangent is None else t.array(d.cotangent),
         "answers": [_answer(g, d, t) for g in d.gradients],
-        "where": _where(d, t),
+        "where": _where(d, rows, t),
         "rows": [{"left_out": r} if isinstance(r, int) else _row(r, t) for r in rows],
         "edges": _edges(d, rows, t),
         "steps": [_fold(s, d, t) if isinstance(s, Fold) else _step(s, d, t, detail) for s in steps],
@@ -69,9 +69,11 @@ def _answer(g: Gradient, d: Derivation, t: Typesetter) -> View:
     answer |= {"index": None, "matrix": None, "checks": [_check(c, g.dtype) for c in _checks_of(g, d)]}
     if g.closed_form:
         index = g.closed_form.index
-        answer["index"] = t.equation([_derivative(g, d, t, index.letters), t.formula(index)])
+        answer["index"] = t.equation([_derivative(g, d, t, index.letters), t.formula(index)], order.is_rounded(index.e))
         if g.closed_form.matrix is not None and any(n != 1 for n in g.shape):
-            answer["matrix"] = t.equation([_derivative(g, d, t, ()), t.matrix(g.closed_form.matrix)])
+            answer["matrix"] = t.equation(
+                [_derivative(g, d, t, ()), t.matrix(g.closed_form.matrix)], order.is_rounded(index.e)
+            )
     if g.grad is not None:
         answer["grad"] = tensor_repr(g.grad)
         answer["label"] = f"{g.wrt}.grad" if d.kind == "backward" else f"∂{d.output}/∂{g.wrt}"
@@ -89,12 +91,16 @@ def _derivative(g: Gradient, d: Derivation, t: Typesetter, letters: tuple[str, .
     return t.partial(above, t.entry(g.wrt, own))
 
 
-def _where(d: Derivation, t: Typesetter) -> list[str]:
-    """Definitions of the names that the closed forms use, once for all of them, in the order they are made."""
+def _where(d: Derivation, rows: list[Row | int], t: Typesetter) -> list[str | None]:
+    """Definitions of the names that the closed forms use, once for all of them, in the order they are made; None for those
+    that the forward table leaves out."""
     used = {name for g in d.gradients if g.closed_form for name in g.closed_form.lets}
     told = [p for p in d.lets if p.name in used and not says_itself(p.kind)]
     lets = [t.equation([t.entry(p.name, p.formula.letters), t.formula(p.formula)]) for p in told]
-    return [_entry_of(r, t) for r in d.rows if r.name in used and r.formula] + lets
+    made = [r for r in d.rows if r.name in used and r.formula]
+    shown = {r.name for r in (made if len(made) <= LONGEST else rows) if isinstance(r, Row)}
+    lines = [_entry_of(r, t) if r.name in shown else None for r in made]
+    return [line for k, line in enumerate(lines) if line or lines[k - 1]] + lets
 
 
 def _entry_of(r: Row, t: Typesetter) -> str:
@@ -315,16 +321,17 @@ def _together(g: Gradient, d: Derivation, t: Typesetter) -> View:
         lines.append(t.equation([_arrival(s, d, t, s.contracted.letters), t.formula(s.contracted)]))
         parts = [other for other in chain if other.input == s.input and other.contracted is not None]
         if len(parts) > 1 and s is parts[-1]:
-            total = " + ".join(_arrival(other, d, t, s.contracted.letters) for other in parts)
+            terms = ["" if p.number in hidden else _arrival(p, d, t, s.contracted.letters) for p in parts]
+            total = " + ".join(term or t.more for k, term in enumerate(terms) if term or terms[k - 1])
             lines.append(t.equation([t.entry(f"bar({s.input})", s.contracted.letters), total]))
     index = g.closed_form.index
     return {
         "wrt": t.name(g.wrt),
-        "steps": folding.ranges([s.number for s in chain]),
+        "steps": folding.ranges([s.number for s in chain], hidden),
         "single": len(chain) == 1,
-        "contributions": folding.ranges(g.contributions),
+        "contributions": folding.ranges(g.contributions, hidden),
         "lines": lines,
-        "closed": t.equation([_derivative(g, d, t, index.letters), t.formula(index)]),
+        "closed": t.equation([_derivative(g, d, t, index.letters), t.formula(index)], order.is_rounded(index.e)),
         "value": None
         if g.value is None
         else t.equation([t.name(f"bar({g.wrt})"), t.array(g.value)], not figures.is_exact(g.value)),
