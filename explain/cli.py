@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import explain
 from explain.embed import checking
 from explain.errors import ExplainError, InputError
-from explain.site.command import add_build
+from explain.site.command import add_build, add_new, add_serve
 
 if TYPE_CHECKING:
     from explain.derivation.model import Run
@@ -84,6 +84,8 @@ def _parser() -> argparse.ArgumentParser:
     _ops_parser(commands)
     checking.add_parser(commands)
     add_build(commands)
+    add_serve(commands)
+    add_new(commands)
     return parser
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import sys
 import time
@@ -27,8 +28,55 @@ def add_build(commands: Any) -> None:
     build.add_argument("--jobs", type=_jobs, default=0, metavar="N", help="so many processes (default: one per processor)")
     build.add_argument("--strict", action="store_true", help="warnings (links that lead nowhere, missing twins) are errors")
     build.add_argument("--base-url", metavar="URL", help="where the site will stand: for the sitemap, the feed, and 404")
+    build.add_argument("--dask", metavar="ADDRESS", help="send pages to this Dask cluster, tcp://HOST:PORT")
     build.add_argument("--cache", metavar="FOLDER", type=Path, help="where rendered pages and derivations are kept")
     build.set_defaults(run=_build)
+
+
+def add_serve(commands: Any) -> None:
+    """Add ``serve`` to the commands of a parser."""
+    serve = commands.add_parser(
+        "serve",
+        help="show a site in the browser while it is written",
+        description="Build the site, serve it on this machine only, and follow every change of its sources: what changed is "
+        "built, the browser reloads, and faults are shown in the page.",
+    )
+    serve.add_argument("src", metavar="SRC", type=Path, help="the folder with the pages")
+    serve.add_argument("--port", type=int, default=8000, metavar="N", help="default: 8000; 0 takes any that is free")
+    serve.add_argument("--jobs", type=_jobs, default=0, metavar="N", help="so many processes (default: one per processor)")
+    serve.add_argument("--cache", metavar="FOLDER", type=Path, help="where rendered pages and derivations are kept")
+    serve.set_defaults(run=_serve)
+
+
+def add_new(commands: Any) -> None:
+    """Add ``new`` to the commands of a parser."""
+    new = commands.add_parser(
+        "new", help="write a small site to begin with", description="Write a small site to begin with."
+    )
+    new.add_argument("folder", metavar="DIR", type=Path, help="a folder that is not there yet, or empty")
+    new.add_argument("--lang", choices=("en", "zh"), default="en", help="the language of its pages (default: en)")
+    new.set_defaults(run=_new)
+
+
+def _serve(options: argparse.Namespace) -> int:
+    import hashlib
+
+    from explain.embed.cache import default_folder
+    from explain.site.serve import serve
+
+    name = hashlib.sha256(str(options.src.resolve()).encode()).hexdigest()[:16]
+    out = (options.cache or default_folder()) / "served" / name
+    serve(options.src, out, port=options.port, jobs=options.jobs or os.cpu_count() or 1, cache=options.cache)
+    return 0
+
+
+def _new(options: argparse.Namespace) -> int:
+    from explain.site.starter import make_starter
+
+    for path in make_starter(options.folder, options.lang):
+        print(path)
+    print(f"Look at it: explain serve {options.folder}")
+    return 0
 
 
 def _jobs(text: str) -> int:
@@ -44,10 +92,16 @@ def _build(options: argparse.Namespace) -> int:
 
     begun = time.monotonic()
     out = options.output or options.src / "_build"
-    report = build_site(
-        options.src, out, jobs=options.jobs or os.cpu_count() or 1, strict=options.strict, base_url=options.base_url,
-        cache=options.cache, progress=Progress(),
-    )  # fmt: skip
+    with contextlib.ExitStack() as stack:
+        executor = None
+        if options.dask:
+            from explain.site.dask import executor_at
+
+            executor = stack.enter_context(executor_at(options.dask))
+        report = build_site(
+            options.src, out, jobs=options.jobs or os.cpu_count() or 1, executor=executor, strict=options.strict,
+            base_url=options.base_url, cache=options.cache, progress=Progress(),
+        )  # fmt: skip
     tell(report.problems)
     wrong = f", {len(report.errors)} errors" if report.errors else ""
     print(

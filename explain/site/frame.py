@@ -101,19 +101,20 @@ class Frame:
         """The contents as this page shows them. Pages of one folder share all but the mark of the page itself."""
         folder = posixpath.dirname(out)
         if folder not in self._navs:
-            nodes = [self._shown(child, out) for child in self.root.children]
+            nodes = self._shown(self.root, out)["children"]
             self._navs[folder] = str(self._environment.get_template("site/nav.j2").render(nodes=nodes)).strip()
         own = f'<a href="{escape(posixpath.basename(out))}">'
         return self._navs[folder].replace(own, f'<a aria-current="page"{own[2:]}', 1)
 
     def _shown(self, node: Node, out: str) -> dict[str, Any]:
         folder = node.folder
-        listed = node.page is None or node.page.listed
         return {
             "title": node.title,
             "href": relative(node.page.out, out) if node.page else None,
             "open": folder is not None and f"{posixpath.dirname(out)}/".startswith(f"{folder}/"),
-            "children": [self._shown(child, out) for child in node.children] if listed else [],
+            "children": [self._shown(child, out) for child in node.children if child.folder or child.listed]
+            if node.listed
+            else [],
         }
 
 

@@ -19,6 +19,11 @@ class Node:
     children: list[Node] = field(default_factory=list)
 
     @property
+    def listed(self) -> bool:
+        """Whether a page stands in the contents; of a folder, whether its pages do."""
+        return self.page is None or self.page.listed
+
+    @property
     def order(self) -> tuple[float, str]:
         return (self.page.order if self.page else 1e9, self.folder or (self.page.path if self.page else self.title))
 

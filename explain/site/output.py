@@ -6,12 +6,19 @@ import hashlib
 import json
 import os
 import tempfile
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
 from explain.errors import InputError
 from explain.site.piece import Told
+
+
+HALF = ".new-"
+"""Files that are being written are called so."""
+ABANDONED = 60.0
+"""Seconds after which nobody writes them any more."""
 
 
 class Written(NamedTuple):
@@ -99,7 +106,12 @@ class Outputs:
             self.write(path, key, data)
 
     def sweep(self) -> list[str]:
-        """Remove what earlier builds wrote and this one did not, and folders that are empty then."""
+        """Remove what earlier builds wrote and this one did not, folders that are empty then, and what a build that was
+        killed left half written."""
+        for folder in {(self.out / path).parent for path in self.written}:
+            for half in folder.glob(f"{HALF}*"):
+                if time.time() - half.stat().st_mtime > ABANDONED:
+                    half.unlink(missing_ok=True)
         gone = sorted(set(self.known) - set(self.written))
         for path in gone:
             target = self.out / path
@@ -114,7 +126,7 @@ class Outputs:
 def replace(target: Path, data: bytes) -> None:
     """Write a file so that whoever reads it finds the old bytes or the new ones, never a part."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, name = tempfile.mkstemp(prefix=".new-", dir=target.parent)
+    descriptor, name = tempfile.mkstemp(prefix=HALF, dir=target.parent)
     try:
         with os.fdopen(descriptor, "wb") as file:
             file.write(data)
