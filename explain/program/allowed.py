@@ -14,7 +14,8 @@ from explain.program.refusal import Refusal
 TORCH = (
     "torch", "torch.nn", "torch.nn.functional", "torch.nn.init", "torch.nn.utils", "torch.nn.parameter",
     "torch.optim", "torch.optim.lr_scheduler", "torch.autograd", "torch.autograd.functional", "torch.autograd.function",
-    "torch.func", "torch.linalg", "torch.special", "torch.utils", "torch.utils.data", "torch.testing",
+    "torch.func", "torch.linalg", "torch.special", "torch.utils", "torch.utils.data", "torch.utils.checkpoint",
+    "torch.testing",
 )  # fmt: skip
 """What ``explain.torch`` serves, under torch's names."""
 

@@ -14,7 +14,6 @@ from typing import NamedTuple
 from explain.errors import InputError
 from explain.site.piece import Told
 
-
 HALF = ".new-"
 """Files that are being written are called so."""
 ABANDONED = 60.0

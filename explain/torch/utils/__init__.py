@@ -2,4 +2,4 @@
 
 from __future__ import annotations
 
-from explain.torch.utils import data
+from explain.torch.utils import checkpoint, data
