@@ -316,10 +316,6 @@ composite(
     samples=(Sample(((2, 3, 4),), {"source": 0, "destination": -1}),),
 )  # fmt: skip
 composite(
-    "swapdims", lambda xp, x, *, dim0, dim1: xp.transpose(x, dim0=dim0, dim1=dim1),
-    functions=("swapdims",), methods=("swapdims",), samples=(Sample(((2, 3),), {"dim0": 0, "dim1": 1}),),
-)  # fmt: skip
-composite(
     "adjoint", lambda xp, x: xp.transpose(x, dim0=-2, dim1=-1), functions=("adjoint",), methods=("adjoint",),
     samples=(Sample(((2, 3),)),),
 )  # fmt: skip

@@ -176,8 +176,7 @@ class Transpose(Op):
     """Two axes swapped."""
 
     name = "transpose"
-    functions = ("transpose", "swapaxes")
-    methods = ("transpose", "swapaxes")
+    functions = methods = ("transpose", "swapaxes", "swapdims")
     kind = "index"
     rule = "transpose"
     backward_name = "TransposeBackward0"

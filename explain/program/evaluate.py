@@ -243,7 +243,7 @@ class _Walk:
         for k, value in enumerate(ins):
             if isinstance(value, Tensor | np.ndarray | np.generic):
                 continue
-            if type(value) in (int, float, bool) and op.broadcasts and k not in op.reads_values:
+            if type(value) in (int, float, bool) and (op.broadcasts or k in (op.numbers or ())) and k not in op.reads_values:
                 continue
             kind = _type_name(value)
             if isinstance(node, ast.Call):

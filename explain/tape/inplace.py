@@ -6,6 +6,7 @@ A write through a view changes its root: in the graph the root becomes its old s
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -76,6 +77,34 @@ def in_place(tensor: Tensor, op: Op, others: tuple[Any, ...], options: dict[str,
         _rewrite_part(tensor, np.arange(own.size).reshape(own.shape), result, False)
         if node is not None and node.result is not None:
             node.result = (tensor.array, tensor.version, tensor.version.count)
+    return tensor
+
+
+def look_otherwise(tensor: Tensor, op: Op, options: dict[str, Any]) -> Tensor:
+    """``tensor`` becomes another look at its own memory: ``op`` is a view of it. Raises torch's RuntimeErrors."""
+    refuse(tensor, ())
+    alias(tensor)
+    own = tensor.array
+    result = apply(op, (tensor,), options)
+    if tensor.base is None:  # positions in it are counted in another order from now on
+        order = np.asarray(op.forward(np.arange(own.size).reshape(own.shape), **options))
+        count = np.empty(own.size, np.int64)
+        count[order.reshape(-1)] = np.arange(own.size)
+        for view in live_views(tensor):
+            if view is not result and view.base is not None:
+                seen = {"positions": count[view.base.positions()]}
+                view.base = replace(view.base, before=None, op=REGISTRY["as_strided"], arrays=(), options=seen)
+    else:
+        tensor.base = result.base
+    tensor.array = result.array
+    count_write(tensor)
+    if result.node is not None:
+        tensor.node, tensor.slot, tensor.tracked = result.node, 0, True
+    if state.recorder is not None:
+        state.recorder.replaced(tensor, result)
+    if tensor.base is None:
+        result.base = None
+        _look_again(tensor)
     return tensor
 
 

@@ -13,7 +13,7 @@ from explain.tape import hooks
 from explain.tape.apply import apply, apply_one, apply_pair, call, operands
 from explain.tape.autograd import backward
 from explain.tape.dtypes import as_numpy
-from explain.tape.inplace import in_place, set_item
+from explain.tape.inplace import in_place, look_otherwise, set_item
 from explain.tape.tensor import Tensor, leaf
 
 _BINARY = {
@@ -48,6 +48,8 @@ def equip() -> None:
         _put(name, _caster(name))
     for name, function in (("zero_", _zero_), ("fill_", _fill_), ("copy_", _fill_), ("to", _to), ("type_as", _to)):
         _put(name, function)
+    for name in ("t", "transpose", "swapaxes", "swapdims", "squeeze", "unsqueeze"):
+        _put(name + "_", _moved(name))
     _put("__abs__", _unary(REGISTRY["abs"]))
     _put("__invert__", _invert)
     _put("__setitem__", set_item)
@@ -150,6 +152,19 @@ def _in_place_method(name: str) -> Callable[..., Any]:
         except NoMatch as fault:
             raise TypeError(str(fault)) from None
         return in_place(self, op, operands(op, name + "_", ins, options, True)[1:], options)
+
+    return method
+
+
+def _moved(name: str) -> Callable[..., Any]:
+    """A shape method in place: the tensor looks otherwise at its memory."""
+
+    def method(self: Tensor, *args: Any, **kwargs: Any) -> Any:
+        try:
+            op, ins, options = resolve(METHODS, name, self, *args, **kwargs)
+        except NoMatch as fault:
+            raise TypeError(str(fault)) from None
+        return look_otherwise(ins[0], REGISTRY[op.name + "_"], options)
 
     return method
 

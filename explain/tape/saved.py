@@ -62,7 +62,7 @@ def modified(values: Any, now: int, then: int, producer: Node | None) -> Runtime
     """Torch's error for a saved value that was written to since."""
     dtype = BY_NUMPY[values.dtype]
     kind = "CPUBoolType" if dtype.name == "bool" else f"torch.{dtype.legacy}Tensor"
-    made = f", which is output 0 of {producer.name().rstrip('0123456789').removesuffix('Backward')}," if producer else ""
+    made = f", which is output 0 of {producer.name().replace('Backward0', '').replace('Backward', '')}," if producer else ""
     return RuntimeError(MODIFIED.format(kind=kind, shape=list(values.shape), made=made, now=now, then=then))
 
 
