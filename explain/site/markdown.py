@@ -215,16 +215,17 @@ def _sections(tokens: Sequence[Token]) -> list[Section]:
     text: list[str] = []
     for k, token in enumerate(tokens):
         if token.type == "heading_open":
-            if text or anchor:
+            if text or heading:
                 found.append(Section(anchor, heading, " ".join(text)))
-            anchor, heading, text = str(token.attrGet("id") or ""), _text(tokens[k + 1]).strip(), []
+            first = token.tag == "h1" and not found  # the page as a whole: it is found at its beginning
+            anchor, heading, text = "" if first else str(token.attrGet("id")), _text(tokens[k + 1]).strip(), []
         elif token.type == "inline" and tokens[k - 1].type != "heading_open":
             text.append(_text(token).strip())
         elif token.type in ("fence", "code_block"):
             text.append(" ".join(token.content.split()))
         elif token.meta.get("explain"):
             text.append(" ".join(token.meta["explain"].split()))
-    if text or anchor:
+    if text or heading:
         found.append(Section(anchor, heading, " ".join(text)))
     return found
 

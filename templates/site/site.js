@@ -91,7 +91,7 @@
       index.sections.map(([page, anchor, heading, text]) => {
         const [url, title] = index.pages[page];
         return {
-          url: base + url + (anchor ? `#${encodeURIComponent(anchor)}` : ""), title, heading, text, front: !anchor || heading === title,
+          url: base + url + (anchor ? `#${encodeURIComponent(anchor)}` : ""), title, heading, text, front: !anchor,
           name: title.toLowerCase(), head: heading.toLowerCase(), low: text.toLowerCase(),
         };
       });
