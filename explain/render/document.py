@@ -21,12 +21,14 @@ from explain.render.templates import templates_in
 from explain.render.typeset import Latex, Plain, Typesetter
 from explain.render.view import formula_view, step_view
 
-FLAT_LIST = re.compile(r"\[\n\s+([^\[\]{}\"]*?)\n\s+\]")
+BLANK_LINES = re.compile(r"\n{3,}")
 EATEN = re.compile(r"[_*]|\\[^a-zA-Z]")
 """What Markdown takes for emphasis or for an escape where it does not know about formulas."""
 RELATION = re.compile(r" (=|\\approx) ")
 CHINESE = re.compile(r"[\u2e80-\u9fff\uf900-\ufaff\uff00-\uffef]")
 SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+
+_in_json = json.JSONEncoder(ensure_ascii=False, allow_nan=False).encode
 
 
 @dataclass(frozen=True)
@@ -125,7 +127,7 @@ def render_run(
         "embedded": embedded,
     }
     text = templates.get_template("derivation.j2").render(page=page, **asked)
-    text = re.sub(r"\n{3,}", "\n\n", re.sub(r"[ \t]+\n", "\n", text)).strip() + "\n"
+    text = BLANK_LINES.sub("\n\n", "\n".join([line.rstrip(" \t") for line in text.split("\n")])).strip() + "\n"
     frame = chosen.frame if standalone else chosen.part
     if frame is None:
         return text
@@ -191,7 +193,7 @@ def _run_to_json(run: Run, lang: str, index_base: int, arrays: Arrays) -> str:
         core["error"]["explanation"] = explanation(core["error"], lang)
     for warning in core["warnings"]:
         warning["explanation"] = explanation(warning, lang)
-    words = _environment(lang).get_template("words/sentence.j2").make_module({})
+    words = _environment(lang).get_template("words/sentence.j2").module
     for d, data, shown in zip(run.derivations, core["derivations"], view["derivations"], strict=True):
         sentences = {seen["number"]: seen for seen in shown["steps"] if "number" in seen}
         for row, out in zip(d.rows, data["nodes"], strict=True):
@@ -212,13 +214,23 @@ def _run_to_json(run: Run, lang: str, index_base: int, arrays: Arrays) -> str:
                     out["closed_form"]["matrix"]["latex"] = setter.matrix(g.closed_form.matrix)
         for let, out in zip(d.lets, data["lets"], strict=True):
             _add_latex(out["formula"], let.formula, setter)
-    text = json.dumps(core, ensure_ascii=False, indent=1, allow_nan=False)
-    return FLAT_LIST.sub(lambda found: "[" + re.sub(r"\s+", " ", found[1]) + "]", text) + "\n"
+    return _written(core, "\n") + "\n"
+
+
+def _written(part: Any, newline: str) -> str:
+    """JSON with a line per key, lists of numbers and words on one line. ``newline``: with the indentation so far."""
+    deeper = newline + " "
+    if isinstance(part, dict) and part:
+        lines = [f"{_in_json(key)}: {_written(value, deeper)}" for key, value in part.items()]
+        return "{" + deeper + ("," + deeper).join(lines) + newline + "}"
+    if isinstance(part, list) and any(isinstance(item, dict | list) for item in part):
+        return "[" + deeper + ("," + deeper).join([_written(item, deeper) for item in part]) + newline + "]"
+    return _in_json(part)
 
 
 def explanation(error: dict[str, Any], lang: str) -> str | None:
     """Why an exception arose and what to write instead; None where we have no words for it."""
-    mistakes = _environment(lang).get_template("words/mistakes.j2").make_module({})
+    mistakes = _environment(lang).get_template("words/mistakes.j2").module
     words = getattr(mistakes, error["kind"], None) if error["kind"] else None
     return str(words(error["details"])) if words is not None else None
 

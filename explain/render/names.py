@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, fields, is_dataclass, replace
 from functools import lru_cache, wraps
+from types import NoneType
 from typing import Any, TypeVar
 
 from sympy import Basic, Symbol
@@ -17,6 +18,8 @@ F = TypeVar("F", bound=Callable[..., Any])
 WRAPPED = re.compile(r"(\w+)\((.*)\)", re.DOTALL)
 TURNED = re.compile(r"(.+)\^\((\d+)\)", re.DOTALL)
 FIELDS = ("name", "inputs", "output", "shape")  # of a document, where names stand as texts
+PLAIN = (str, int, float, dict, NoneType)
+"""What holds no names but its own."""
 NUMBERED = re.compile(r"(.*\D)(\d+)", re.DOTALL)
 
 _LOWER = "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi omicron pi rho - sigma"
@@ -84,14 +87,20 @@ def names_in(part: Any) -> set[str] | frozenset[str]:
         return _symbols(part)
     if isinstance(part, tuple | list):
         return set().union(*map(names_in, part))
-    if not is_dataclass(part):
-        return set()
     found: set[str] = set()
-    for f in fields(part):
-        value = getattr(part, f.name)
-        texts = (value if isinstance(value, tuple) else (value,)) if f.name in FIELDS else ()
-        found |= names_in(value) | {text for text in texts if isinstance(text, str)}
+    for name in _fields(part.__class__):
+        value = getattr(part, name)
+        if name in FIELDS:
+            found.update(text for text in (value if isinstance(value, tuple) else (value,)) if isinstance(text, str))
+        if not isinstance(value, PLAIN):
+            found |= names_in(value)
     return found
+
+
+@lru_cache
+def _fields(kind: Any) -> tuple[str, ...]:
+    """What a part of a document holds; nothing if it is none."""
+    return tuple([f.name for f in fields(kind)]) if is_dataclass(kind) else ()
 
 
 @lru_cache(8192)
