@@ -114,12 +114,14 @@ class Optimizer:
         return "\n".join([*lines, ")"])
 
 
-def _check(name: str, value: Any, words: str, low: float = 0.0) -> None:
+def check(name: str, value: Any, words: str, low: float = 0.0) -> None:
+    """Raise torch's ValueError for an option below its range."""
     if not low <= (value.item() if isinstance(value, Tensor) else value):
         raise ValueError(f"Invalid {words}: {value}")
 
 
-def _put(p: Tensor, values: Any) -> None:
+def put(p: Tensor, values: Any) -> None:
+    """Overwrite a parameter, in its own dtype."""
     write(p, np.asarray(values, p.array.dtype))
 
 
@@ -144,9 +146,9 @@ class SGD(Optimizer):
         differentiable: bool = False,
         fused: Any = None,
     ) -> None:
-        _check("lr", lr, "learning rate")
-        _check("momentum", momentum, "momentum value")
-        _check("weight_decay", weight_decay, "weight_decay value")
+        check("lr", lr, "learning rate")
+        check("momentum", momentum, "momentum value")
+        check("weight_decay", weight_decay, "weight_decay value")
         if nesterov and (momentum <= 0 or dampening != 0):
             raise ValueError("Nesterov momentum requires a momentum and zero dampening")
         options = {
@@ -166,7 +168,7 @@ class SGD(Optimizer):
                 kept = _scaled(p, group["momentum"]) * kept + _scaled(p, 1 - group["dampening"]) * g
             state["momentum_buffer"] = kept
             g = g + _scaled(p, group["momentum"]) * kept if group["nesterov"] else kept
-        _put(p, p.array - _scaled(p, group["lr"]) * g)
+        put(p, p.array - _scaled(p, group["lr"]) * g)
 
 
 class Adam(Optimizer):
@@ -190,12 +192,12 @@ class Adam(Optimizer):
         fused: Any = None,
         decoupled_weight_decay: bool = False,
     ) -> None:
-        _check("lr", lr, "learning rate")
-        _check("eps", eps, "epsilon value")
+        check("lr", lr, "learning rate")
+        check("eps", eps, "epsilon value")
         for k, beta in enumerate(betas):
             if not 0.0 <= beta < 1.0:
                 raise ValueError(f"Invalid beta parameter at index {k}: {beta}")
-        _check("weight_decay", weight_decay, "weight_decay value")
+        check("weight_decay", weight_decay, "weight_decay value")
         options = {
             "lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay, "amsgrad": amsgrad, "foreach": foreach,
             "maximize": maximize, "capturable": capturable, "differentiable": differentiable, "fused": fused,
@@ -222,7 +224,7 @@ class Adam(Optimizer):
         if group["amsgrad"]:
             v = state["max_exp_avg_sq"] = np.maximum(state.get("max_exp_avg_sq", np.zeros_like(w)), v)
         below = np.sqrt(v) / _scaled(p, math.sqrt(second)) + _scaled(p, group["eps"])
-        _put(p, w - _scaled(p, lr / first) * (state["exp_avg"] / below))
+        put(p, w - _scaled(p, lr / first) * (state["exp_avg"] / below))
 
 
 class AdamW(Adam):
@@ -249,7 +251,7 @@ class RMSprop(Optimizer):
         centered: bool = False,
         **others: Any,
     ) -> None:
-        _check("lr", lr, "learning rate")
+        check("lr", lr, "learning rate")
         options = {
             "lr": lr,
             "momentum": momentum,
@@ -276,7 +278,7 @@ class RMSprop(Optimizer):
         step = g / (np.sqrt(v) + _scaled(p, group["eps"]))
         if group["momentum"]:
             step = state["buffer"] = _scaled(p, group["momentum"]) * state["buffer"] + step
-        _put(p, w - _scaled(p, float(group["lr"])) * step)
+        put(p, w - _scaled(p, float(group["lr"])) * step)
 
 
 class Adagrad(Optimizer):
@@ -292,7 +294,7 @@ class Adagrad(Optimizer):
         eps: float = 1e-10,
         **others: Any,
     ) -> None:
-        _check("lr", lr, "learning rate")
+        check("lr", lr, "learning rate")
         options = {"lr": lr, "lr_decay": lr_decay, "eps": eps, "weight_decay": weight_decay,
                    "initial_accumulator_value": initial_accumulator_value}  # fmt: skip
         super().__init__(params, {**options, "maximize": others.get("maximize", False)})
@@ -306,7 +308,7 @@ class Adagrad(Optimizer):
         state["step"] += 1
         state["sum"] = state["sum"] + g * g
         lr = float(group["lr"]) / (1 + (state["step"] - 1) * group["lr_decay"])
-        _put(p, w - _scaled(p, lr) * (g / (np.sqrt(state["sum"]) + _scaled(p, group["eps"]))))
+        put(p, w - _scaled(p, lr) * (g / (np.sqrt(state["sum"]) + _scaled(p, group["eps"]))))
 
 
 class Adadelta(Optimizer):
@@ -314,7 +316,7 @@ class Adadelta(Optimizer):
 
     def __init__(self, params: Iterable[Any], lr: Any = 1.0, rho: float = 0.9, eps: float = 1e-6, weight_decay: float = 0,
                  **others: Any) -> None:  # fmt: skip
-        _check("lr", lr, "learning rate")
+        check("lr", lr, "learning rate")
         super().__init__(params, {"lr": lr, "rho": rho, "eps": eps, "weight_decay": weight_decay})
 
     def _update(self, p: Tensor, g: Any, group: dict[str, Any], state: dict[str, Any]) -> None:
@@ -329,7 +331,7 @@ class Adadelta(Optimizer):
         state["square_avg"] = rho * state["square_avg"] + rest * g * g
         step = np.sqrt(state["acc_delta"] + eps) / np.sqrt(state["square_avg"] + eps) * g
         state["acc_delta"] = rho * state["acc_delta"] + rest * step * step
-        _put(p, w - _scaled(p, float(group["lr"])) * step)
+        put(p, w - _scaled(p, float(group["lr"])) * step)
 
 
 class Adamax(Optimizer):
@@ -337,7 +339,7 @@ class Adamax(Optimizer):
 
     def __init__(self, params: Iterable[Any], lr: Any = 2e-3, betas: Any = (0.9, 0.999), eps: float = 1e-8,
                  weight_decay: float = 0, **others: Any) -> None:  # fmt: skip
-        _check("lr", lr, "learning rate")
+        check("lr", lr, "learning rate")
         super().__init__(params, {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay})
 
     def _update(self, p: Tensor, g: Any, group: dict[str, Any], state: dict[str, Any]) -> None:
@@ -351,7 +353,7 @@ class Adamax(Optimizer):
         state["exp_avg"] = state["exp_avg"] + _scaled(p, 1 - beta1) * (g - state["exp_avg"])
         state["exp_inf"] = np.maximum(_scaled(p, beta2) * state["exp_inf"], np.abs(g) + _scaled(p, group["eps"]))
         lr = float(group["lr"]) / (1 - beta1 ** state["step"])
-        _put(p, w - _scaled(p, lr) * (state["exp_avg"] / state["exp_inf"]))
+        put(p, w - _scaled(p, lr) * (state["exp_avg"] / state["exp_inf"]))
 
 
 class NAdam(Optimizer):
@@ -359,7 +361,7 @@ class NAdam(Optimizer):
 
     def __init__(self, params: Iterable[Any], lr: Any = 2e-3, betas: Any = (0.9, 0.999), eps: float = 1e-8,
                  weight_decay: float = 0, momentum_decay: float = 4e-3, **others: Any) -> None:  # fmt: skip
-        _check("lr", lr, "learning rate")
+        check("lr", lr, "learning rate")
         options = {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay, "momentum_decay": momentum_decay}
         super().__init__(params, options)
 
@@ -379,7 +381,7 @@ class NAdam(Optimizer):
         below = np.sqrt(state["exp_avg_sq"] / _scaled(p, 1 - beta2**step)) + _scaled(p, group["eps"])
         lr = float(group["lr"])
         w = w - _scaled(p, lr * (1 - mu) / (1 - state["mu_product"])) * (g / below)
-        _put(p, w - _scaled(p, lr * following / (1 - state["mu_product"] * following)) * (state["exp_avg"] / below))
+        put(p, w - _scaled(p, lr * following / (1 - state["mu_product"] * following)) * (state["exp_avg"] / below))
 
 
 class RAdam(Optimizer):
@@ -387,7 +389,7 @@ class RAdam(Optimizer):
 
     def __init__(self, params: Iterable[Any], lr: Any = 1e-3, betas: Any = (0.9, 0.999), eps: float = 1e-8,
                  weight_decay: float = 0, **others: Any) -> None:  # fmt: skip
-        _check("lr", lr, "learning rate")
+        check("lr", lr, "learning rate")
         super().__init__(params, {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay})
 
     def _update(self, p: Tensor, g: Any, group: dict[str, Any], state: dict[str, Any]) -> None:
@@ -408,9 +410,9 @@ class RAdam(Optimizer):
         if length > 5.0:
             rect = math.sqrt((length - 4) * (length - 2) * longest / ((longest - 4) * (longest - 2) * length))
             adapted = _scaled(p, math.sqrt(1 - beta2**step)) / (np.sqrt(state["exp_avg_sq"]) + _scaled(p, group["eps"]))
-            _put(p, w - corrected * _scaled(p, lr) * adapted * _scaled(p, rect))
+            put(p, w - corrected * _scaled(p, lr) * adapted * _scaled(p, rect))
         else:
-            _put(p, w - corrected * _scaled(p, lr))
+            put(p, w - corrected * _scaled(p, lr))
 
 
 class Rprop(Optimizer):
@@ -418,7 +420,7 @@ class Rprop(Optimizer):
 
     def __init__(self, params: Iterable[Any], lr: Any = 1e-2, etas: Any = (0.5, 1.2), step_sizes: Any = (1e-6, 50),
                  **others: Any) -> None:  # fmt: skip
-        _check("lr", lr, "learning rate")
+        check("lr", lr, "learning rate")
         super().__init__(params, {"lr": lr, "etas": etas, "step_sizes": step_sizes})
 
     def _update(self, p: Tensor, g: Any, group: dict[str, Any], state: dict[str, Any]) -> None:
@@ -432,4 +434,4 @@ class Rprop(Optimizer):
         state["step_size"] = np.clip(state["step_size"] * factor, *group["step_sizes"]).astype(w.dtype)
         g = np.where(sign < 0, 0, g).astype(w.dtype)
         state["prev"] = g
-        _put(p, w - np.sign(g) * state["step_size"])
+        put(p, w - np.sign(g) * state["step_size"])
