@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -45,6 +46,13 @@ def test_every_format_and_again_from_the_cache(embedder: Embedder, cache: Cache,
     assert first.ok and "2" in first.text
     assert embedder.show(fence(PROGRAM), format) == first
     assert Embedder(None).show(fence(PROGRAM), format) == first
+
+
+@pytest.mark.parametrize("format", ["md", "html", "text"])
+def test_a_part_of_a_derivation_stands_below_what_was_asked(embedder: Embedder, format: str) -> None:
+    shown = embedder.show(fence("#| at: x=[1, 2]\nsum(exp(x))", "show=answer"), format).text
+    plain = re.sub("<[^>]*>", "", shown)
+    assert "sum(exp(x))" in plain and "x = [1, 2]" in plain
 
 
 def test_anchors_of_two_blocks_differ(embedder: Embedder) -> None:
