@@ -147,3 +147,56 @@ def test_in_a_real_browser(name: str, tmp_path: Path) -> None:
         )  # fmt: skip
         assert 'data-seen="true,true,true,true,1"' in done.stdout, done.stdout[-300:]
         assert "<title>fault" not in done.stdout
+
+
+WALK = """<script>
+addEventListener('error', (e) => document.title = 'fault ' + e.message);
+addEventListener('load', () => {
+  const [back, on] = document.querySelector('.walk').children, seen = [];
+  const press = (key, more) => document.body.dispatchEvent(new KeyboardEvent('keydown', { key, bubbles: true, ...more }));
+  const tell = (what) => {
+    const step = document.querySelectorAll('section.step.now'), wire = document.querySelectorAll('.wire.now');
+    const focus = document.activeElement.dataset.step;
+    seen.push(what + ':' + [...step].map((s) => s.dataset.step) + '/' + [...wire].map((w) => w.dataset.step) + '/' + focus);
+  };
+  const all = document.querySelectorAll('section.step').length;
+  press('ArrowLeft'); tell('before');
+  on.click(); on.click(); tell('next'); back.click(); tell('previous');
+  press('ArrowLeft'); tell('start'); press('ArrowRight', { ctrlKey: true }); tell('control');
+  press('n'); tell('n'); press('p'); tell('p');
+  for (let k = 0; k < all + 3; k++) press('ArrowRight');
+  tell('end'); on.click(); tell('beyond'); press('ArrowLeft'); tell('back');
+  document.querySelector('.wire[data-step]').dispatchEvent(new MouseEvent('click')); tell('wire');
+  const other = document.querySelector('section.step:not(.now)');
+  other.dispatchEvent(new MouseEvent('mouseenter'));
+  seen.push('hover:' + document.querySelectorAll('section.step.now').length);
+  other.dispatchEvent(new MouseEvent('mouseleave')); tell('left');
+  document.body.dataset.seen = seen.join(' ');
+});
+</script></head>"""
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no browser is installed")
+def test_the_walk_through_the_steps(tmp_path: Path) -> None:
+    """Buttons and keys go to the next and the previous step and stop at both ends; the step has the focus, it and its wire
+    are marked."""
+    run = run_of("net")
+    file = tmp_path / "page.html"
+    file.write_text(run.render("html").replace("</head>", WALK, 1), "utf-8")
+    done = subprocess.run(
+        [str(CHROMIUM), "--headless=new", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path / 'profile'}",
+         "--virtual-time-budget=3000", "--dump-dom", file.as_uri()],
+        capture_output=True, text=True, timeout=90,
+    )  # fmt: skip
+    assert "<title>fault" not in done.stdout
+    (seen,) = re.findall(r'data-seen="([^"]*)"', done.stdout)
+    told = dict(part.split(":") for part in seen.split())
+    last = len(run.derivation.steps)
+
+    def at(k: int) -> str:
+        return f"1-{k}/1-{k}/1-{k}"
+
+    assert told["before"] == "//undefined", "nothing is marked before the walk begins"
+    assert [told[what] for what in ("next", "previous", "start", "control", "n", "p")] == [at(k) for k in (2, 1, 1, 1, 2, 1)]
+    assert [told[what] for what in ("end", "beyond", "back")] == [at(last), at(last), at(last - 1)]
+    assert re.fullmatch(r"(1-\d+)/\1/\1", told["wire"]) and told["hover"] == "2" and told["left"] == told["wire"]
