@@ -14,10 +14,12 @@ from explain.ops.base import Array, Sample, Shape, numpy_dtype
 from explain.ops.indexing import Slot
 from explain.ops.registry import composite
 
-AXES = {"linear": 1, "bilinear": 2, "bicubic": 2, "trilinear": 3}
+AXES = {"linear": 1, "bilinear": 2, "bicubic": 2, "lanczos": 2, "trilinear": 3}
 MODES = ("nearest", "nearest-exact", "area", *AXES)
 SHARPNESS = -0.75
 """The free parameter of cubic convolution, as torch sets it."""
+SMOOTH_SHARPNESS = -0.5
+"""The same where frequencies that the smaller size cannot show are taken away."""
 
 
 def _places(size: int, count: int, factor: float | None, align_corners: bool) -> Array:
@@ -48,15 +50,42 @@ def _cubic(size: int, count: int, factor: float | None, align_corners: bool) -> 
     at = _places(size, count, factor, align_corners)
     low = np.floor(at).astype(int)
     t = at - low
-    a = SHARPNESS
+    return _weighted(size, [(low + k, _cubic_weight(t - k, SHARPNESS)) for k in (-1, 0, 1, 2)])
 
-    def near(x: Array) -> Array:
-        return ((a + 2) * x - (a + 3)) * x * x + 1
 
-    def far(x: Array) -> Array:
-        return ((a * x - 5 * a) * x + 8 * a) * x - 4 * a
+def _cubic_weight(distance: Array, a: float) -> Array:
+    """Cubic convolution: 1 at distance 0, nothing from distance 2 on."""
+    x = np.abs(distance)
+    near, far = ((a + 2) * x - (a + 3)) * x * x + 1, ((a * x - 5 * a) * x + 8 * a) * x - 4 * a
+    return np.where(x < 1, near, np.where(x < 2, far, 0.0))
 
-    return _weighted(size, [(low - 1, far(t + 1)), (low, near(t)), (low + 1, near(1 - t)), (low + 2, far(2 - t))])
+
+def _lanczos_weight(distance: Array) -> Array:
+    return np.where(np.abs(distance) < 3, np.sinc(distance) * np.sinc(distance / 3), 0.0)
+
+
+SMOOTH: dict[str, tuple[Callable[[Array], Array], int]] = {
+    "bilinear": (lambda distance: np.maximum(0.0, 1 - np.abs(distance)), 1),
+    "bicubic": (lambda distance: _cubic_weight(distance, SMOOTH_SHARPNESS), 2),
+    "lanczos": (_lanczos_weight, 3),
+}
+"""Per mode the weight at a distance, and how far it reaches, for ``antialias``."""
+
+
+def _smooth(mode: str, size: int, count: int, factor: float | None, align_corners: bool) -> Array:
+    """The matrix whose weights are as wide as what an output entry stands for, so that fine patterns leave no trace."""
+    step = 1 / factor if factor else size / count
+    if align_corners:
+        step = (size - 1) / (count - 1) if count > 1 else 0.0
+    weight, reach = SMOOTH[mode]
+    width = max(step, 1.0)
+    matrix = np.zeros((count, size))
+    for i in range(count):
+        centre = step * (i + 0.5)
+        seen = np.arange(max(int(centre - reach * width + 0.5), 0), min(int(centre + reach * width + 0.5), size))
+        weights = weight((seen - centre + 0.5) / width)
+        matrix[i, seen] = weights / weights.sum() if weights.sum() else weights
+    return matrix
 
 
 MATRICES: dict[str, Callable[..., Array]] = {"linear": _linear, "bilinear": _linear, "trilinear": _linear, "bicubic": _cubic}
@@ -109,13 +138,18 @@ def _interpolate(
             raise ValueError("recompute_scale_factor is not meaningful with an explicit size.")
         factors = [None] * len(factors)
     rank = len(shape)
+    if antialias and not (mode in SMOOTH and rank == 4):
+        raise ValueError(
+            "Anti-alias option is restricted to bilinear, bicubic, and lanczos modes and requires a 4-D tensor as input"
+        )
+    if mode == "lanczos" and rank == 4 and (align_corners or not antialias):
+        word = "does not support align_corners=True" if align_corners else "requires antialias=True"
+        raise ValueError(f"Lanczos mode {word}")
     if mode not in MODES or rank not in (3, 4, 5):
         raise NotImplementedError(
             f"Input Error: Only 3D, 4D and 5D input Tensors supported (got {rank}D) for the modes: nearest | linear | "
             f"bilinear | bicubic | trilinear | lanczos | area | nearest-exact (got {mode})"
         )
-    if antialias:
-        raise NotImplementedError("interpolate: antialias is not served")
     if mode in AXES and AXES[mode] != rank - 2:
         raise NotImplementedError(f"Got {rank}D input, but {mode} mode needs {AXES[mode] + 2}D input")
     if min(counts) < 1:
@@ -127,8 +161,9 @@ def _interpolate(
         return adaptive_mean(xp, x, counts)
     for axis, (count, factor) in enumerate(zip(counts, factors, strict=True), 2):
         own = shape[axis]
-        if mode in MATRICES:
-            matrix = MATRICES[mode](own, count, factor, bool(align_corners))
+        if antialias or mode in MATRICES:
+            place = (own, count, factor, bool(align_corners))
+            matrix = _smooth(mode, *place) if antialias else MATRICES[mode](*place)
             x = along_axis(xp, x, matrix.astype(numpy_dtype(x)), axis)
             continue
         shift = 0.5 if mode == "nearest-exact" else 0.0
@@ -156,8 +191,9 @@ def _upsample_bilinear(xp: Any, x: Any, *, size: Any = None, scale_factor: Any =
     return _upsample(xp, x, size=size, scale_factor=scale_factor, mode="bilinear", align_corners=True)
 
 
+_SMALLER = Sample(((1, 1, 3, 2),), {"size": (2, 2), "mode": "bilinear", "antialias": True})
 _LARGER = (Sample(((1, 1, 2),), {"scale_factor": 2}),)
-composite("interpolate", _interpolate, functions=("F.interpolate",), samples=_LARGER)
+composite("interpolate", _interpolate, functions=("F.interpolate",), samples=(*_LARGER, _SMALLER))
 composite("upsample", _upsample, functions=("F.upsample",), samples=_LARGER)
 composite("upsample_nearest", _upsample_nearest, functions=("F.upsample_nearest",), samples=_LARGER)
 composite(

@@ -24,14 +24,15 @@ def rnn_step(x: Any, h: Any, weights: tuple[Any, ...], nonlinearity: str) -> Any
 
 
 def lstm_step(x: Any, state: tuple[Any, Any], weights: tuple[Any, ...]) -> tuple[Any, Any]:
-    """Gates i, f, g, o; c' = f c + i g; h' = o tanh(c')."""
+    """Gates i, f, g, o; c' = f c + i g; h' = o tanh(c'), times W_hr where there is a projection."""
     h, c = state
-    w_ih, w_hh, b_ih, b_hh = weights
+    w_ih, w_hh, b_ih, b_hh, *projection = weights
     linear = functional("linear")
     gates = linear(x, w_ih, b_ih) + linear(h, w_hh, b_hh)
     i, f, g, o = gates.chunk(4, -1)
     c = f.sigmoid() * c + i.sigmoid() * g.tanh()
-    return o.sigmoid() * c.tanh(), c
+    h = o.sigmoid() * c.tanh()
+    return linear(h, projection[0]) if projection else h, c
 
 
 def gru_step(x: Any, h: Any, weights: tuple[Any, ...]) -> Any:
@@ -129,21 +130,33 @@ class _Recurrent(Module):
         batch_first: bool = False,
         dropout: float = 0.0,
         bidirectional: bool = False,
+        proj_size: int = 0,
         device: Any = None,
         dtype: Any = None,
     ) -> None:
         super().__init__()
+        if proj_size < 0:
+            raise ValueError("proj_size should be a positive integer or zero to disable projections")
+        if proj_size >= hidden_size:
+            raise ValueError("proj_size has to be smaller than hidden_size")
+        if proj_size and self.kind != "LSTM":
+            raise ValueError("proj_size argument is only supported for LSTM, not RNN or GRU")
         self.input_size, self.hidden_size, self.num_layers, self.bias = input_size, hidden_size, num_layers, bias
         self.batch_first, self.dropout, self.bidirectional = batch_first, dropout, bidirectional
+        self.proj_size = proj_size
+        self.output_size = proj_size or hidden_size
         rows = GATES[self.kind] * hidden_size
         for k in range(num_layers):
             for suffix in self._directions:
-                width = input_size if k == 0 else hidden_size * len(self._directions)
+                width = input_size if k == 0 else self.output_size * len(self._directions)
                 self.register_parameter(f"weight_ih_l{k}{suffix}", Parameter(empty(rows, width, dtype=dtype)))
-                self.register_parameter(f"weight_hh_l{k}{suffix}", Parameter(empty(rows, hidden_size, dtype=dtype)))
+                self.register_parameter(f"weight_hh_l{k}{suffix}", Parameter(empty(rows, self.output_size, dtype=dtype)))
                 if bias:
                     self.register_parameter(f"bias_ih_l{k}{suffix}", Parameter(empty(rows, dtype=dtype)))
                     self.register_parameter(f"bias_hh_l{k}{suffix}", Parameter(empty(rows, dtype=dtype)))
+                if proj_size:
+                    projection = empty(proj_size, hidden_size, dtype=dtype)
+                    self.register_parameter(f"weight_hr_l{k}{suffix}", Parameter(projection))
         _draw(self, hidden_size)
 
     @property
@@ -151,7 +164,7 @@ class _Recurrent(Module):
         return ("", "_reverse") if self.bidirectional else ("",)
 
     def _weights(self, k: int, suffix: str) -> tuple[Any, ...]:
-        names = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+        names = ("weight_ih", "weight_hh", "bias_ih", "bias_hh", *(["weight_hr"] if self.proj_size else []))
         return tuple(self._parameters.get(f"{name}_l{k}{suffix}") for name in names)
 
     def step(self, x: Any, state: Any, weights: tuple[Any, ...]) -> Any:
@@ -201,6 +214,7 @@ class _Recurrent(Module):
         """What is printed."""
         text = f"{self.input_size}, {self.hidden_size}"
         for name, usual in (
+            ("proj_size", 0),
             ("num_layers", 1),
             ("bias", True),
             ("batch_first", False),
@@ -250,7 +264,8 @@ class LSTM(_Recurrent):
 
     def _start(self, hx: Any, count: int, x: Any, batched: bool) -> list[Any]:
         if hx is None:
-            return [(zeros(x.shape[1], self.hidden_size, dtype=x.dtype),) * 2 for _ in range(count)]
+            sizes = (self.output_size, self.hidden_size)
+            return [tuple([zeros(x.shape[1], size, dtype=x.dtype) for size in sizes]) for _ in range(count)]
         h, c = hx if batched else tuple(t.unsqueeze(1) for t in hx)
         return [(h[k], c[k]) for k in range(count)]
 
