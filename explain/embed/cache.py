@@ -41,8 +41,11 @@ class Cache:
         path = self._path(key)
         name = None
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=".new-")
+            try:
+                descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=".new-")
+            except FileNotFoundError:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=".new-")
             with os.fdopen(descriptor, "wb") as file:
                 file.write(hashlib.sha256(content).digest() + content)
             os.replace(name, path)

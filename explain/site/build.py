@@ -179,7 +179,7 @@ class _Build:
         for task, done in work(tasks, jobs, executor):
             for path, piece in done.pieces.items():
                 page, key, context, framed = waiting[path]
-                if not piece.told.problems:
+                if piece.derived and not piece.told.problems:
                     self.cache.put(key, piece.to_bytes())
                 self._write(piece, page, key, context, framed)
                 self.rendered += 1

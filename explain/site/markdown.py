@@ -43,6 +43,7 @@ class Body(NamedTuple):
     sections: tuple[Section, ...]
     problems: tuple[Problem, ...]
     reads: tuple[str, ...]
+    derived: bool
 
 
 class Words(NamedTuple):
@@ -86,6 +87,7 @@ class Markdown:
             sections=tuple(_sections(tokens)),
             problems=tuple(self._problems),
             reads=tuple(sorted(set(env.get("explain_reads", ())))),
+            derived="explain_reads" in env,
         )
 
     def _report(self, problem: Fault) -> None:

@@ -124,8 +124,11 @@ class Outputs:
 
 def replace(target: Path, data: bytes) -> None:
     """Write a file so that whoever reads it finds the old bytes or the new ones, never a part."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, name = tempfile.mkstemp(prefix=HALF, dir=target.parent)
+    try:
+        descriptor, name = tempfile.mkstemp(prefix=HALF, dir=target.parent)
+    except FileNotFoundError:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        descriptor, name = tempfile.mkstemp(prefix=HALF, dir=target.parent)
     try:
         with os.fdopen(descriptor, "wb") as file:
             file.write(data)

@@ -59,10 +59,11 @@ class Told(NamedTuple):
 
 
 class Piece(NamedTuple):
-    """The body of a page as HTML, and what it tells."""
+    """The body of a page as HTML, and what it tells. ``derived``: it holds derivations, and is worth keeping."""
 
     html: str
     told: Told = Told()
+    derived: bool = True
 
     def to_bytes(self) -> bytes:
         """What is told on the first line, as JSON, and the body on the others."""

@@ -32,7 +32,7 @@ class PageTask(NamedTuple):
         body = _markdown(page.language, self.cache, self.defaults).body(page.text, page.path, page.title)
         reads = tuple([(path, digest_of(Path(path))) for path in body.reads])
         told = Told(body.headings, body.anchors, body.links, body.sections, body.problems, reads)
-        return {page.path: Piece(body.html, told)}
+        return {page.path: Piece(body.html, told, body.derived)}
 
 
 class OpTask(NamedTuple):
