@@ -1,0 +1,65 @@
+"""What of PyTorch's op_db is no part of this library, by name and with the reason: nothing else is left out."""
+
+from __future__ import annotations
+
+COMPLEX = "complex numbers"
+SPARSE = "sparse, masked, nested and quantised tensors"
+MEMORY = "memory: strides, uninitialised entries, storages, copies that compilers ask for"
+INTERNAL = "internals of torch, of its compilers or of other ops, that no program calls"
+CONSTANT = "constants and special functions that torch does not differentiate, by whom nobody asks for a gradient"
+RANDOM = "random numbers of torch's own algorithms: not a function of the input"
+
+EXCLUDED = {
+    COMPLEX: """H mH cdouble cfloat chalf complex conj conj_physical imag real polar angle resolve_conj view_as_complex
+        view_as_real isreal fft.* istft stft linalg.eig linalg.eigvals""",
+    SPARSE: "sparse.* masked.* to_sparse",
+    MEMORY: """as_strided as_strided_copy as_strided_scatter as_strided.partial_views empty empty_like empty_permuted
+        empty_strided new_empty new_empty_strided resize_ resize_as_ *_copy""",
+    INTERNAL: """jiterator* _* torch.* bfloat16 hash_tensor geqrf ormqr linalg.ldl* linalg.householder_product native_*
+        unsafe_* resolve_neg nn.functional.max_pool2d_with_indices_backward max_pool2d_with_indices_backward
+        nonzero_static chunk_cat copysign_ grid_sampler_* slice nn.functional.linear_cross_entropy""",
+    CONSTANT: """signal.windows.* special.airy_ai special.bessel_* special.chebyshev_* special.hermite_* special.laguerre_*
+        special.legendre_* special.modified_bessel_* special.scaled_modified_bessel_* special.shifted_chebyshev_*
+        special.spherical_bessel_j0 igamma igammac nextafter frexp histc histogram histogramdd isin""",
+    RANDOM: """cauchy geometric log_normal svd_lowrank pca_lowrank nn.functional.fractional_max_pool2d
+        nn.functional.fractional_max_pool3d""",
+}
+DUNDERS = {"__getitem__", "__radd__", "__rdiv__", "__rmatmul__", "__rmod__", "__rmul__", "__rpow__", "__rsub__"}
+"""Names that would be private if they were not Python's operators."""
+
+GAUGE = {
+    "svd": "singular vectors are determined up to a sign",
+    "linalg.svd": "singular vectors are determined up to a sign",
+    "linalg.eigh": "eigenvectors are determined up to a sign",
+}
+"""Ops whose results are free in something that LAPACK's builds choose differently: values and gradients are compared of
+the functions that PyTorch's own gradient tests compare (the samples' ``output_process_fn_grad``: |U|, |V|, U·Vᵀ, S)."""
+
+NO_SECOND = {
+    "linalg.norm.subgradients_at_zero": (
+        "torch's second derivative at 0 is 0/0, hence nan, where the gradient does not depend on x or is 0 for every v; "
+        "PyTorch's own test of it is marked as an expected failure"
+    ),
+}
+"""Ops of which PyTorch has no right second derivative: only value and gradient are compared."""
+
+OUT = "an error about out="
+FOREIGN = "an argument of a device, a layout, a dtype or a size that is not served"
+NO_DOUBLE = "torch raises for the second derivative (not implemented there): value and gradient are compared"
+
+
+def excluded(name: str, variant: str = "") -> str | None:
+    """The reason why an op is left out, or None."""
+    if name in DUNDERS:
+        return None
+    for reason, names in EXCLUDED.items():
+        for pattern in names.split():
+            if pattern.endswith("*"):
+                found = name.startswith(pattern[:-1])
+            elif pattern.startswith("*"):
+                found = name.endswith(pattern[1:])
+            else:
+                found = pattern in (name, f"{name}.{variant}")
+            if found:
+                return reason
+    return None
