@@ -199,6 +199,8 @@ def _adaptive_avg_pool(axes: int) -> Any:
                     f"Expected 2 to 3 dimensions, but got {len(shape)}-dimensional tensor for argument #1 'self' (while "
                     "checking arguments for adaptive_avg_pool1d)"
                 )
+            if len(shape) <= axes:
+                raise ValueError(f"Input dimension should be at least {axes + 1}")
             raise RuntimeError(f"{name}(): Expected {axes + 1}D or {axes + 2}D tensor, but got {list(shape)}")
         sizes = adapted_sizes(output_size, shape, axes)
         if len(sizes) != axes:

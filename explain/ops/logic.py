@@ -30,7 +30,7 @@ def _comparison(
     def formula(s: Any, out: tuple[Any, ...], a: Any, b: Any) -> Any:
         return s.indicator(holds(s, a.at(out), b.at(out)))
 
-    return _constant(name, forward, names, PAIRS, operator=sign, formula=formula)
+    return _constant(name, forward, names, PAIRS, operator=sign, formula=formula, numbers=(1,))
 
 
 _comparison("equal", "==", np.equal, ("eq",), lambda s, a, b: s.equal(a, b))

@@ -151,6 +151,8 @@ def _refuse_rank(name: str, shape: Shape, axes: int) -> None:
     if len(shape) in (axes + 1, axes + 2):
         return
     if name.startswith("adaptive"):
+        if axes > 1 and len(shape) <= axes:
+            raise ValueError(f"Input dimension should be at least {axes + 1}")
         raise RuntimeError(f"{name}(): Expected {axes + 1}D or {axes + 2}D tensor, but got: {list(shape)}")
     if axes == 1:
         raise RuntimeError(
@@ -191,6 +193,9 @@ def _adaptive_max_pool(axes: int) -> Any:
         sizes = adapted_sizes(output_size, tuple(x.shape), axes)
         if len(sizes) != axes:
             raise RuntimeError(f"{name}(): internal error: output_size.size() must be {axes}")
+        if min(sizes) < 0:
+            made = [*x.shape[: len(x.shape) - axes], *sizes]
+            raise RuntimeError(f"Trying to create tensor with negative dimension {min(sizes)}: {made}")
         found = getattr(xp, f"{name}_with_indices")(x, output_size=sizes)
         return tuple(found) if return_indices else found[0]
 

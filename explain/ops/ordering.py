@@ -341,9 +341,19 @@ def _unique_consecutive(x: Any, *, return_inverse: bool = False, return_counts: 
     return _asked(values, inverse.reshape(x.shape) if dim is None else inverse, counts, return_inverse, return_counts)
 
 
+class Distinct(Constant):
+    """The different entries: torch makes a node for them, whose backward raises."""
+
+    not_implemented = "unique"
+
+    def _no_derivative(self, *args: Any, dim: int | None = None, **options: Any) -> Any:
+        own = "unique_consecutive" if "consecutive" in self.name else "_unique2" if dim is None else "unique_dim"
+        raise NotImplementedError(f"the derivative for '{own}' is not implemented.")
+
+
 for _name, _compute in (("unique", _unique), ("unique_consecutive", _unique_consecutive)):
     register(
-        Constant(f"{_name}_parts", _compute, (Sample((np.array([2.0, 1.0, 2.0]),)),), functions=(), methods=(), outputs=0)
+        Distinct(f"{_name}_parts", _compute, (Sample((np.array([2.0, 1.0, 2.0]),)),), functions=(), methods=(), outputs=0)
     )
 
 

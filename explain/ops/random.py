@@ -62,10 +62,10 @@ class Generator:
         draws = self.uniform53(count) if dtype == np.float64 else self.uniform24(count)
         return draws.astype(dtype).reshape(shape)
 
-    def randn(self, shape: Shape, dtype: np.dtype) -> np.ndarray:
-        """``torch.randn``: Box-Muller, one by one below 16 entries, in blocks of 16 above."""
+    def randn(self, shape: Shape, dtype: np.dtype, in_blocks: bool = True) -> np.ndarray:
+        """``torch.randn``: Box-Muller, one by one below 16 entries, in blocks of 16 above if the memory allows it."""
         count = int(np.prod(shape, dtype=np.int64))
-        normal = self._randn_few(count) if count < 16 else self._randn_blocks(count, dtype)
+        normal = self._randn_few(count) if count < 16 or not in_blocks else self._randn_blocks(count, dtype)
         return normal.astype(dtype).reshape(shape)
 
     def _randn_few(self, count: int) -> np.ndarray:

@@ -86,7 +86,7 @@ class View(Reshape):
 
     def forward(self, x: Any, *, shape: Shape) -> Any:
         y = x.reshape(infer(shape, x.size))
-        if x.size and isinstance(x, np.ndarray) and y.base is not (x if x.base is None else x.base):
+        if x.size and isinstance(x, np.ndarray) and not np.may_share_memory(x, y):
             raise RuntimeError(
                 "view size is not compatible with input tensor's size and stride (at least one dimension spans across two "
                 "contiguous subspaces). Use .reshape(...) instead."

@@ -21,6 +21,8 @@ from explain.tape.views import mark_view
 # what many nodes have in common is made once: less to allocate, less for the garbage collector to visit
 TENSORS: Any = (((), None), ((), None))  # metas of two operands whose shapes no rule asks for
 TENSOR_NUMBER: Any = (((), None), None)
+NUMBERS_ALONE = frozenset("add sub subtract mul multiply div divide true_divide floor_divide where".split())
+"""Functions of torch that make a tensor of numbers alone: ``torch.add(2, 3)``."""
 ONE, BOTH, LEFT, RIGHT = (True,), (True, True), (True, False), (False, True)
 _new_node = _new_tensor = object.__new__
 
@@ -274,6 +276,9 @@ def operands(op: Op, name: str, ins: tuple[Any, ...], options: dict[str, Any], m
             place = k if method else k + 1
             raise TypeError(f"{name}(): argument '{word}' (position {place}) must be Tensor, not {type(t).__name__}")
         found.append(t)
+    if op.broadcasts and name not in NUMBERS_ALONE and not any(isinstance(t, Tensor) for t in found):
+        kinds = ", ".join(type(t).__name__ for t in found)
+        raise TypeError(f"{name}() received an invalid combination of arguments - got ({kinds})")
     return tuple(found)
 
 

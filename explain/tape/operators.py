@@ -31,6 +31,8 @@ def equip() -> None:
             name = _BINARY[op.operator]
             _put(f"__{name}__", _operator(op))
             _put(f"__r{name}__", _reflected(op))
+            if name == "truediv":
+                _put("__rdiv__", _reflected(op))  # torch still has Python 2's name
             if _works_in_place(op):
                 _put(f"__i{name}__", _in_place_operator(op))
         elif op.operator in _COMPARISONS:
@@ -103,7 +105,7 @@ def _operand(self: Tensor, other: Any, op: Op) -> Any:
 
 def _reflected(op: Op) -> Callable[[Tensor, Any], Any]:
     def method(self: Tensor, other: Any) -> Any:
-        if not op.broadcasts or isinstance(other, np.ndarray):
+        if isinstance(other, np.ndarray) or (not op.broadcasts and not isinstance(other, Tensor)):
             return NotImplemented
         operand = _plain(other)
         return NotImplemented if operand is None else apply(op, (operand, self))

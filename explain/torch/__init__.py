@@ -81,6 +81,8 @@ from explain.torch.vmap import vmap  # noqa: E402
 __version__ = "2.13.0"
 pi, e, inf, nan = math.pi, math.e, math.inf, math.nan
 strided = methods.LAYOUT
+contiguous_format, preserve_format = methods.CONTIGUOUS, methods.PRESERVED
+channels_last, channels_last_3d = methods.CHANNELS_LAST, methods.CHANNELS_LAST_3D
 uint8, int8, int16, int32, int64 = (BY_NAME[name] for name in ("uint8", "int8", "int16", "int32", "int64"))
 float16, float32, float64 = (BY_NAME[name] for name in ("float16", "float32", "float64"))
 half, float, double = float16, float32, float64

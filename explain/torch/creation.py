@@ -185,6 +185,8 @@ def arange(*bounds: Any, dtype: Any = None, requires_grad: bool = False, **optio
         raise TypeError("arange() received an invalid combination of arguments")
     if step == 0:
         raise RuntimeError("step must be nonzero")
+    if not (math.isfinite(start) and math.isfinite(end)):
+        raise RuntimeError(f"unsupported range: {start} -> {end}")
     if (end - start) * step < 0:
         raise RuntimeError("upper bound and lower bound inconsistent with step sign")
     whole = all(isinstance(b, int) for b in (start, end, step))
@@ -194,12 +196,21 @@ def arange(*bounds: Any, dtype: Any = None, requires_grad: bool = False, **optio
     return finished(values.astype(_numpy_dtype(dtype, own)), requires_grad)
 
 
+def _steps(name: str, given: Any) -> int:
+    count = as_number(given)
+    if not isinstance(count, int):
+        raise TypeError(
+            f"{name}() received an invalid combination of arguments: steps must be int, not {type(count).__name__}"
+        )
+    if count < 0:
+        raise RuntimeError("number of steps must be non-negative")
+    return count
+
+
 def linspace(start: Any, end: Any, steps: int, *, dtype: Any = None, requires_grad: bool = False, **place: Any) -> Tensor:
     """``steps`` numbers from start to end, computed from both ends as torch does it."""
     check_place("linspace", place)
-    a, b, count = as_number(start), as_number(end), int(as_number(steps))
-    if count < 0:
-        raise RuntimeError("number of steps must be non-negative")
+    a, b, count = as_number(start), as_number(end), _steps("linspace", steps)
     kind = _numpy_dtype(dtype, dtypes.default.floating)
     if count == 1:
         return finished(np.full(1, a).astype(kind), requires_grad)
@@ -215,7 +226,7 @@ def logspace(
 ) -> Tensor:
     """``steps`` powers of the base, with exponents from start to end."""
     check_place("logspace", place)
-    exponents = np.linspace(as_number(start), as_number(end), int(steps))
+    exponents = np.linspace(as_number(start), as_number(end), _steps("logspace", steps))
     return finished((float(base) ** exponents).astype(_numpy_dtype(dtype, dtypes.default.floating)), requires_grad)
 
 

@@ -269,7 +269,7 @@ def equip() -> None:
         "is_mps": lambda self: False, "is_sparse": lambda self: False, "is_quantized": lambda self: False,
         "is_meta": lambda self: False, "itemsize": lambda self: self.array.itemsize,
         "nbytes": lambda self: self.array.nbytes, "output_nr": lambda self: self.slot, "real": lambda self: self,
-        "layout": lambda self: LAYOUT,
+        "layout": lambda self: LAYOUT, "mH": lambda self: self.mT,
     }  # fmt: skip
     for name, read in properties.items():
         setattr(Tensor, name, property(read))
@@ -277,9 +277,17 @@ def equip() -> None:
     Tensor.__module__ = "torch"
 
 
-class _Layout:
+class Named:
+    """A constant of torch's that says how entries lie in memory: nothing depends on it here."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
     def __repr__(self) -> str:
-        return "torch.strided"
+        return f"torch.{self.name}"
 
 
-LAYOUT = _Layout()
+LAYOUT = Named("strided")
+CONTIGUOUS, PRESERVED, CHANNELS_LAST, CHANNELS_LAST_3D = map(
+    Named, ("contiguous_format", "preserve_format", "channels_last", "channels_last_3d")
+)

@@ -113,11 +113,13 @@ def bernoulli(input: Tensor, p: float | None = None, **options: Any) -> Tensor:
     return finished((draw(array.size).reshape(array.shape) < chance).astype(array.dtype), False)
 
 
-def normal(mean: Any, std: Any = 1.0, size: Any = None, *, requires_grad: bool = False, **options: Any) -> Tensor:
+def normal(
+    mean: Any, std: Any = 1.0, size: Any = None, *, dtype: Any = None, requires_grad: bool = False, **options: Any
+) -> Tensor:
     """Normal numbers of given means and deviations, each a number or a tensor."""
     check_place("normal", options)
     shape = tuple(size) if size is not None else np.broadcast_shapes(*(np.shape(_values(t)) for t in (mean, std)))
-    kind = next((t.array.dtype for t in (mean, std) if isinstance(t, Tensor)), dtypes.default.floating)
+    kind = _kind(dtype, next((t.array.dtype for t in (mean, std) if isinstance(t, Tensor)), None))
     drawn = stream(options).randn(shape, kind)
     return finished(np.asarray(drawn * _values(std) + _values(mean)).astype(kind), requires_grad)
 
@@ -129,6 +131,12 @@ def _values(t: Any) -> Any:
 def multinomial(input: Tensor, num_samples: int, replacement: bool = False, **options: Any) -> Tensor:
     """Positions drawn by their weights: torch's distribution, not its very draws."""
     check_tensor("multinomial", input)
+    if input.array.dtype.kind != "f":
+        raise RuntimeError(f"multinomial only supports floating-point dtypes for input, got: {input.dtype.legacy}")
+    if input.array.ndim not in (1, 2):
+        raise RuntimeError("prob_dist must be 1 or 2 dim")
+    if num_samples <= 0:
+        raise RuntimeError("cannot sample n_sample <= 0 samples")
     weights = np.atleast_2d(np.asarray(input.array, np.float64))
     if np.any(weights < 0) or not np.all(np.isfinite(weights)):
         raise RuntimeError("probability tensor contains either `inf`, `nan` or element < 0")
@@ -162,6 +170,8 @@ def set_rng_state(state: Tensor) -> None:
 
 def uniform_(self: Tensor, a: float = 0.0, b: float = 1.0, *, generator: Generator | None = None) -> Any:
     """Entries uniform in [a, b), as ``Tensor.uniform_`` draws them."""
+    if a > b:
+        raise RuntimeError(f"uniform_ expects to return a [from, to) range, but found from={a:g} > to={b:g}")
     u = (generator or default_generator).rand(self.array.shape, self.array.dtype)
     scale = self.array.dtype.type
     return u * scale(b - a) + scale(a)
@@ -169,7 +179,10 @@ def uniform_(self: Tensor, a: float = 0.0, b: float = 1.0, *, generator: Generat
 
 def normal_(self: Tensor, mean: float = 0.0, std: float = 1.0, *, generator: Generator | None = None) -> Any:
     """Normal entries, as ``Tensor.normal_`` draws them."""
-    drawn = (generator or default_generator).randn(self.array.shape, self.array.dtype)
+    if std < 0:
+        raise RuntimeError(f"normal expects std >= 0.0, but found std {std:g}")
+    in_rows = self.array.flags.c_contiguous
+    drawn = (generator or default_generator).randn(self.array.shape, self.array.dtype, in_rows)
     scale = self.array.dtype.type
     return drawn * scale(std) + scale(mean)
 
@@ -192,6 +205,8 @@ def bernoulli_(self: Tensor, p: Any = 0.5, *, generator: Generator | None = None
 
 def exponential_(self: Tensor, lambd: float = 1.0, *, generator: Generator | None = None) -> Any:
     """Exponential entries: torch's distribution, not its very draws."""
+    if lambd <= 0:
+        raise RuntimeError(f"exponential_ expects lambda > 0.0, but found lambda={lambd:g}")
     u = (generator or default_generator).uniform53(self.array.size).reshape(self.array.shape)
     return (-np.log1p(-u) / lambd).astype(self.array.dtype)
 

@@ -36,7 +36,7 @@ THEIRS = Engine(
     torch,
     torch.Tensor,
     lambda array, needs: torch.tensor(array, requires_grad=needs),
-    lambda tensor: np.asarray(tensor.numpy()),
+    lambda tensor: np.asarray(tensor.numpy(force=True)),
     torch.autograd.grad,
 )
 WHOLE, PER_OP = 0.98, 0.90  # the bars
@@ -166,10 +166,10 @@ def line_of(op: Any, dtype: torch.dtype) -> Line:
         except Foreign:
             line.left_out[scope.FOREIGN] += 1
         except Different as error:
-            line.wrong.append(f"{sample}\n    {error}")
+            line.wrong.append(f"{sample}\n    >>> {error}")
         except Exception as error:
             line.total[kind] += 1
-            line.wrong.append(f"{sample}\n    raised {type(error).__name__}: {error}")
+            line.wrong.append(f"{sample}\n    >>> raised {type(error).__name__}: {error}")
     return line
 
 
@@ -177,7 +177,8 @@ def _line(index: int, dtype: str) -> Line:
     warnings.simplefilter("ignore")
     np.seterr(all="ignore")
     torch.set_num_threads(1)
-    return line_of(op_db[index], getattr(torch, dtype))
+    op, kind = op_db[index], getattr(torch, dtype)
+    return line_of(op, kind if kind in op.supported_dtypes("cpu") else torch.int64)
 
 
 def main() -> int:
@@ -196,8 +197,8 @@ def main() -> int:
                 chosen.append(k)
         elif reason := scope.excluded(op.name, op.variant_test_name):
             left_out[reason].append(label_of(op))
-        elif dtype not in op.supported_dtypes("cpu"):
-            left_out[f"not of {options.dtype} in torch"].append(label_of(op))
+        elif not {dtype, torch.int64} & op.supported_dtypes("cpu"):
+            left_out[f"neither of {options.dtype} nor of int64 in torch"].append(label_of(op))
         else:
             chosen.append(k)
     task = functools.partial(_line, dtype=options.dtype)
@@ -218,7 +219,8 @@ def _shown(lines: Any, many: int) -> list[Line]:
         counts = [f"{line.right[kind]}/{line.total[kind]} {kind}s" for kind in ("sample", "error")]
         print(f"{mark} {line.label:50} {', '.join(counts)}{'   ' + line.missing if line.missing else ''}", flush=True)
         for wrong in line.wrong[:many]:
-            print(f"    {wrong}"[:1500])
+            sample, _, why = wrong.partition("\n    >>> ")
+            print(f"    {sample[:400]}\n    {why}"[:1500])
     return kept
 
 

@@ -73,7 +73,9 @@ def function_of(engine: Engine, label: str, name: str) -> Callable[..., Any]:
         "where": lambda x, condition, *other: names.where(condition, x, *other),
         "einsum": lambda operands, equation: names.einsum(equation, operands),
         "nn.functional.embedding": lambda weight, index, **options: names.nn.functional.embedding(index, weight, **options),
-        "nn.functional.embedding_bag": lambda weight, index, **options: names.nn.functional.embedding_bag(index, weight, **options),
+        "nn.functional.embedding_bag": lambda weight, index, **options: names.nn.functional.embedding_bag(
+            index, weight, **options
+        ),
         "polygamma": lambda x, n: names.polygamma(n, x),
         "special.polygamma": lambda x, n: names.special.polygamma(n, x),
         "linalg.pinv.singular": lambda a, b: names.linalg.pinv(a @ b.mT),
@@ -83,15 +85,18 @@ def function_of(engine: Engine, label: str, name: str) -> Callable[..., Any]:
         "mT": lambda x: x.mT,
         "normal.in_place": lambda x, *rest, **options: x.normal_(*rest, **options),
         "normal.number_mean": lambda std, mean, *rest, **options: names.normal(mean, std, *rest, **options),
+        "rand_like": names.randn_like,  # so it stands in op_db
         "uniform": _method("uniform_"),
         "exponential": _method("exponential_"),
-        "nn.functional.feature_alpha_dropout.without_train": lambda *args, **options: names.nn.functional.feature_alpha_dropout(*args, **options),
+        "nn.functional.feature_alpha_dropout.without_train": lambda *args, **options: (
+            names.nn.functional.feature_alpha_dropout(*args, **options)
+        ),
     }
     for key in (label, name):
         if key in special:
             return special[key]
     if name in DUNDERS:
-        return _method(name)
+        return getattr(engine.tensor, name)
     found: Any = names
     try:
         for part in name.split("."):
@@ -157,7 +162,9 @@ def run(
     except RuntimeError as error:
         if plan:
             raise
-        if not any(part in str(error) for part in ("not implemented", "not differentiable", "doesn't support", "not support")):
+        if not any(
+            part in str(error) for part in ("not implemented", "not differentiable", "doesn't support", "not support")
+        ):
             raise
         found.no_double = True
         return found

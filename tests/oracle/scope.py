@@ -6,23 +6,31 @@ COMPLEX = "complex numbers"
 SPARSE = "sparse, masked, nested and quantised tensors"
 MEMORY = "memory: strides, uninitialised entries, storages, copies that compilers ask for"
 INTERNAL = "internals of torch, of its compilers or of other ops, that no program calls"
-CONSTANT = "constants and special functions that torch does not differentiate, by whom nobody asks for a gradient"
+CONSTANT = "functions of mathematical physics and signal windows: torch gives no derivative of them"
+GAMMA = "the incomplete gamma functions: no elementary derivative, and torch has it by one of the two inputs only"
+COUNTS = "histograms and bits of floating point numbers: torch gives no derivative of them, except of frexp's mantissa"
 RANDOM = "random numbers of torch's own algorithms: not a function of the input"
+
+NO_FLOW = "random numbers that torch lets require a gradient, which is zero"
 
 EXCLUDED = {
     COMPLEX: """H mH cdouble cfloat chalf complex conj conj_physical imag real polar angle resolve_conj view_as_complex
         view_as_real isreal fft.* istft stft linalg.eig linalg.eigvals""",
     SPARSE: "sparse.* masked.* to_sparse",
     MEMORY: """as_strided as_strided_copy as_strided_scatter as_strided.partial_views empty empty_like empty_permuted
-        empty_strided new_empty new_empty_strided resize_ resize_as_ *_copy""",
+        empty_strided new_empty new_empty_strided resize_ resize_as_ alias_copy diagonal_copy expand_copy narrow_copy
+        permute_copy split_with_sizes_copy squeeze_copy t_copy transpose_copy unbind_copy unfold_copy unsqueeze_copy view_copy""",
     INTERNAL: """jiterator* _* torch.* bfloat16 hash_tensor geqrf ormqr linalg.ldl* linalg.householder_product native_*
         unsafe_* resolve_neg nn.functional.max_pool2d_with_indices_backward max_pool2d_with_indices_backward
         nonzero_static chunk_cat copysign_ grid_sampler_* slice nn.functional.linear_cross_entropy""",
     CONSTANT: """signal.windows.* special.airy_ai special.bessel_* special.chebyshev_* special.hermite_* special.laguerre_*
         special.legendre_* special.modified_bessel_* special.scaled_modified_bessel_* special.shifted_chebyshev_*
-        special.spherical_bessel_j0 igamma igammac nextafter frexp histc histogram histogramdd isin""",
+        special.spherical_bessel_j0""",
+    GAMMA: "igamma igammac",
+    COUNTS: "nextafter frexp histc histogram histogramdd isin",
     RANDOM: """cauchy geometric log_normal svd_lowrank pca_lowrank nn.functional.fractional_max_pool2d
         nn.functional.fractional_max_pool3d""",
+    NO_FLOW: "normal. normal.number_mean bernoulli",
 }
 DUNDERS = {"__getitem__", "__radd__", "__rdiv__", "__rmatmul__", "__rmod__", "__rmul__", "__rpow__", "__rsub__"}
 """Names that would be private if they were not Python's operators."""
@@ -56,10 +64,8 @@ def excluded(name: str, variant: str = "") -> str | None:
         for pattern in names.split():
             if pattern.endswith("*"):
                 found = name.startswith(pattern[:-1])
-            elif pattern.startswith("*"):
-                found = name.endswith(pattern[1:])
             else:
-                found = pattern in (name, f"{name}.{variant}")
+                found = pattern == f"{name}.{variant}" or (pattern == name and "." not in pattern[-1:])
             if found:
                 return reason
     return None
