@@ -200,3 +200,20 @@ def test_the_walk_through_the_steps(tmp_path: Path) -> None:
     assert [told[what] for what in ("next", "previous", "start", "control", "n", "p")] == [at(k) for k in (2, 1, 1, 1, 2, 1)]
     assert [told[what] for what in ("end", "beyond", "back")] == [at(last), at(last), at(last - 1)]
     assert re.fullmatch(r"(1-\d+)/\1/\1", told["wire"]) and told["hover"] == "2" and told["left"] == told["wire"]
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no browser is installed")
+def test_without_steps_there_is_nothing_to_walk_through(tmp_path: Path) -> None:
+    code = "import torch\nx = torch.ones(2, requires_grad=True)\n(x * 2).backward()\n"
+    probe = (
+        "<script>addEventListener('load', () => document.body.dataset.walk = "
+        "getComputedStyle(document.querySelector('.walk')).display)</script></head>"
+    )
+    file = tmp_path / "page.html"
+    file.write_text(run_program(code, name="lesson.py").render("html").replace("</head>", probe, 1), "utf-8")
+    done = subprocess.run(
+        [str(CHROMIUM), "--headless=new", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path / 'profile'}",
+         "--virtual-time-budget=3000", "--dump-dom", file.as_uri()],
+        capture_output=True, text=True, timeout=90,
+    )  # fmt: skip
+    assert 'data-walk="none"' in done.stdout
