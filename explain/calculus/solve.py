@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sympy import Eq, Expr, Ge, Gt, Integer, Le, Lt, S, Symbol
+from sympy import Add, Eq, Expr, Ge, Gt, Integer, Le, Lt, S, Symbol
 
 from explain.calculus.symbols import FRESH, Digit, Index, Indicator, Size, Where, numeric_size, relation, substitute
 from explain.calculus.symbols import size as size_symbol
@@ -34,6 +34,12 @@ def solve(
         pass
     brackets = [Indicator(relation(Eq, S(e), S(t))) for e, t in system.equations]
     return [*(system.decided(f) for f in system.factors), *brackets], list(system.binds.items())
+
+
+def plain_positions(e: Expr, free: tuple[Bind, ...]) -> Expr:
+    """Positions read off where the ranges of ``free`` decide them: reshaped there and back, x[⌊(2i + j)/2⌋ mod 3, …] is
+    x[i, j]."""
+    return _System([], {}, {i: n for i, n in free if isinstance(i, Index)}).decided(e)
 
 
 class _System:
@@ -68,6 +74,7 @@ class _System:
         while True:
             mine = [d for d in f.atoms(Digit) if d.atoms(Index) <= known]
             plain = {d: p for d in mine if (p := self._plain_digit(d)) != d}
+            plain |= {a: p for a in f.atoms(Add) if (p := _joined_digits(a)) != a}
             if not plain:
                 return f
             f = substitute(f, plain)
@@ -291,6 +298,25 @@ def _bracket(value: Expr, relation: Any, bound: Expr) -> Expr:
         varying, right = -varying, -right
         relation = Le if relation is Ge else Ge
     return Indicator(relation(varying, right))
+
+
+def _joined_digits(e: Expr) -> Expr:
+    """A sum with digits of one flat index put together: a (⌊p/s⌋ mod n) + a n (⌊p/(s n)⌋ mod m) is a (⌊p/s⌋ mod n m)."""
+    digits: list[tuple[Expr, Digit]] = []
+    for term in e.args:
+        a, digit = term.as_independent(Digit, as_Add=False)
+        if isinstance(digit, Digit) and _is_constant(a):
+            digits.append((a, digit))
+    for a, low in digits:
+        p, stride, n = low.args
+        for b, high in digits:
+            if (
+                high.args[0] == p
+                and numeric_size(high.args[1]) == numeric_size(stride * n)
+                and numeric_size(b) == numeric_size(a * n)
+            ):
+                return e - a * low - b * high + a * Digit(p, stride, n * high.args[2])
+    return e
 
 
 def _is_constant(e: Expr) -> bool:

@@ -16,6 +16,7 @@ from explain.calculus import walk
 from explain.calculus.express import final, letters, weight
 from explain.calculus.matrix import checked_matrix_form
 from explain.calculus.rules import says_itself
+from explain.calculus.solve import plain_positions
 from explain.calculus.symbols import (
     UNIT,
     Entry,
@@ -319,7 +320,7 @@ class _Planner:
     # closed forms
 
     def _closed(self, form: Expr, target: tuple[Bind, ...], rows: tuple[Bind, ...]) -> PlannedClosedForm:
-        expanded = self._with_lets(self.deriver.expanded(self._with_lets(form)))
+        expanded = self._with_lets(plain_positions(self.deriver.expanded(self._with_lets(form)), (*rows, *target)))
         short = self._with_lets(form)
         raw = expanded if weight(expanded) <= SHOWN else short
         free = (*just_indices(rows), *just_indices(target))

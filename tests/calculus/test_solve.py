@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from sympy import Integer, S
 
-from explain.calculus.solve import solve
-from explain.calculus.symbols import Entry, Index, Indicator, TensorName, size
+from explain.calculus.solve import plain_positions, solve
+from explain.calculus.symbols import Digit, Entry, Index, Indicator, TensorName, size
 
 K, T = Index("k"), Index("t")
 X, Y = TensorName("x"), TensorName("y")
@@ -33,3 +33,13 @@ def test_a_shift_out_of_a_part_needs_no_bracket() -> None:
     factors = (Entry(X, K), Indicator(K >= 2))
     found, binds = solve(factors, ((K, size(5)),), (K - Integer(2),), ((T, size(3)),))
     assert found == [Entry(X, T + 2), S.One] and not binds
+
+
+def test_reshaped_there_and_back_is_the_same_place() -> None:
+    i, j, p = Index("i"), Index("j"), Index("p")
+    flat = size(3) * i + j  # of a 2×3 matrix, read as 3×2: row ⌊flat / 2⌋ mod 3, column flat mod 2
+    again = size(2) * Digit(flat, size(2), size(3)) + Digit(flat, S.One, size(2))
+    free = ((i, size(2)), (j, size(3)))
+    assert plain_positions(Entry(X, Digit(again, size(3), size(2)), Digit(again, S.One, size(3))), free) == Entry(X, i, j)
+    other = Entry(X, size(2) * Digit(p, size(3), size(2)) + Digit(p, S.One, size(2)))  # not the digits of one number
+    assert plain_positions(other, ((p, size(6)),)) != Entry(X, p)
