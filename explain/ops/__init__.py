@@ -51,6 +51,7 @@ from explain.ops import (
     products,
     pseudoinverse,
     quantiles,
+    reducing,
     reductions,
     regression,
     rounding,

@@ -59,7 +59,7 @@ def _masked(xp: Any, ranks: Any, mask: Any, number: float) -> Any:
     wide = np.broadcast_shapes(tuple(ranks.shape), mask.shape)
     if tuple(ranks.shape) != wide:
         ranks = xp.expand(ranks, shape=wide)
-    return xp.masked_fill(ranks, np.broadcast_to(mask, wide), value=number) if mask.any() else ranks
+    return xp.masked_fill(ranks, np.broadcast_to(mask, wide), number) if mask.any() else ranks
 
 
 def _quantile(xp: Any, ignore_nan: bool, x: Any, q: Any, dim: int | None, keepdim: bool, interpolation: str) -> Any:
