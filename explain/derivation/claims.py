@@ -252,15 +252,18 @@ class _Trial:
     # moving
 
     def levels(self, names: Collection[str]) -> dict[str, list[set[int]]]:
-        """Which leaves are moved, per part, in the order in which it is tried: all; if a formula holds numbers of the
-        program in their place, the variables and what it names; at last with symmetric matrices that stay so, as far as
-        they are not differentiated by."""
+        """Which leaves are moved, per part, in the order in which it is tried: all; if a formula holds constants of the
+        program as numbers, the variables and all that is behind what it names, or only the leaves that it names; at last
+        with symmetric matrices that stay so, as far as they are not differentiated by."""
         everything = [self._leaves(k) for k in range(len(self.parts))]
         found = {"all": everything}
         if names:
-            variables = [self._variables(k, names) for k in range(len(self.parts))]
+            variables = [self._variables(k, names, behind=True) for k in range(len(self.parts))]
+            named = [self._variables(k, names, behind=False) for k in range(len(self.parts))]
             if variables != everything:
                 found["variables"] = variables
+            if named != variables:
+                found["named"] = named
             if any(self._stays_symmetric(k, i) for k, ids in enumerate(variables) for i in ids):
                 found["symmetric"] = variables
         return found
@@ -278,32 +281,33 @@ class _Trial:
             and np.asarray(values[i].array).dtype.kind == "f"
         }  # fmt: skip
 
-    def _variables(self, k: int, names: Collection[str]) -> set[int]:
+    def _variables(self, k: int, names: Collection[str], behind: bool) -> set[int]:
         tape = self.parts[k].request.tape
-        named = {v.id for v in tape.values if set(v.names) & set(names)} | {self.parts[k].wrt}
-        behind: set[int] = set()
-        todo = [i for i in named if i is not None]
+        found: set[int] = set()
+        last = {name: v.id for v in tape.values for name in v.names}  # a loop gives a name to one value after the other
+        last |= {self.claim.of: self.parts[k].request.output, self.claim.wrt or "": self.parts[k].wrt or 0}
+        todo = [last[name] for name in names if name in last]
         while todo:
             i = todo.pop()
             source = tape.values[i].source
-            if i not in behind:
-                behind.add(i)
-                todo += tape.applied[source[0]].inputs if source is not None else ()
-        return {i for i in self._leaves(k) if tape.values[i].requires_grad or i in behind}
+            if i not in found:
+                found.add(i)
+                todo += tape.applied[source[0]].inputs if behind and source is not None else ()
+        return {i for i in self._leaves(k) if tape.values[i].requires_grad or i in found}
 
     def points(self, level: str, moved: Sequence[set[int]]) -> Iterator[Point]:
         """Random points: most of them near the program's values, so that what it decided by them stays decided. A point
         where a mask, a branch or an index would come out otherwise is left out."""
         stream = np.random.default_rng(0)
         for k in range(POINTS):
-            drawn: dict[str, Any] = {}
+            drawn: dict[Any, Any] = {}  # one tensor may stand in several parts
             point: Point = []
             same = True
             for part, replay, ids in zip(self.parts, self.replays, moved, strict=True):
                 values = dict(replay.values)
                 for i in sorted(ids):
                     names = part.request.tape.values[i].names
-                    key = names[0] if names else f"{len(point)} {i}"
+                    key = (names[0], np.asarray(values[i]).tobytes()) if names else (len(point), i)
                     if key not in drawn:
                         drawn[key] = _moved(values[i], stream, WIDE if k % 3 == 2 else NEAR)
                         if level == "symmetric" and self._stays_symmetric(len(point), i):

@@ -45,6 +45,8 @@ LARGEST = 36
 LONGEST = 400
 """A difference of more operations is not expanded."""
 MOST_TERMS = 4_000
+LARGEST_DENOMINATOR = 10_000
+ROUNDING = 1e-15
 
 Rows = Mapping[str, Formula]
 
@@ -137,6 +139,8 @@ class _Entries:
     def _explicit(self, e: Any) -> Any:
         if e == UNIT:
             return S.One
+        if e.is_Rational or e.is_Float:
+            return _fraction(e)
         if isinstance(e, Size):
             return S(e.value)
         if isinstance(e, Entry):
@@ -187,6 +191,13 @@ class _Entries:
             if found in (S.true, S.false):
                 return bool(found)
         raise CannotDerive("which branch is taken depends on the values")
+
+
+def _fraction(e: Any) -> Any:
+    """The fraction that a number stands for: whoever writes ``2/3`` states no binary number near it."""
+    exact = sympy.Rational(e)
+    short = sympy.Rational(*exact.limit_denominator(LARGEST_DENOMINATOR).as_numer_denom())
+    return short if abs(short - exact) < ROUNDING * abs(exact) else exact
 
 
 def _vanishes(e: Expr) -> bool:

@@ -56,6 +56,15 @@ for k in range(2):
     z = (x**2).sum()
     z.backward()
 """
+THROUGH_TIME = """
+import torch
+w = torch.tensor(0.9, requires_grad=True)
+xs = torch.tensor([1.0, 0.5])
+h = torch.tensor(0.0)
+for x in xs:
+    h = torch.tanh(w*h + x)
+h.backward()
+"""
 PROGRAMS = [  # program, of, wrt, formula, verdict
     (LOGISTIC, "loss", "w", "X.T@(p - y)/n", "proved"),
     (LOGISTIC, "loss", "w", "X.T@(p - y)/len(y)", "proved"),
@@ -71,6 +80,8 @@ PROGRAMS = [  # program, of, wrt, formula, verdict
     (NET, "loss", "fc.bias", "2*(x@fc.weight.T).sum()", "wrong"),
     (STRAIGHT, "loss", "x", "2*q", "equal"),  # as its author decreed, at these values
     (STRAIGHT, "loss", "x", "2*x", "wrong"),
+    (THROUGH_TIME, "h", "w", "(1 - h**2)*tanh(xs[0])", "equal"),
+    (THROUGH_TIME, "h", "w", "(1 - h**2)*tanh(xs[1])", "wrong"),
     (TWICE, "z", "x", "2*x", "proved"),
     (TWICE, "z", "x", "4*x", "equal"),  # what .grad adds up to
     (TWICE, "z", "x", "3*x", "wrong"),
@@ -80,6 +91,9 @@ EXPRESSIONS: list[tuple[dict[str, Any], str, str, str]] = [  # what is given, wr
     ({"text": "mean(3*(x+2)**2)", "at": ["x=ones(2,2)"]}, "x", "9/2", "equal"),  # numbers, right here
     ({"text": "mean(3*(x+2)**2)", "at": ["x=ones(2,2)"]}, "x", "3/2*x + 3", "proved"),
     ({"text": "mean(3*(x+2)**2)", "at": ["x=ones(2,2)"]}, "x", "9/2*x", "wrong"),  # right where x is 1
+    ({"text": "mean(x**2)", "at": ["x=[1,2,4]"]}, "x", "2/3*x", "proved"),
+    ({"text": "mean(x**2)", "at": ["x=[1,2,4]"]}, "x", "0.6666666*x", "equal"),  # as far as numbers tell
+    ({"text": "mean(x**2)", "at": ["x=[1,2,4]"]}, "x", "0.6667*x", "wrong"),
     ({"text": "x[0]*x[1]", "at": ["x=[2,3]"]}, "x", "[x_1, x_0]", "proved"),
     ({"text": "x[0]*x[1]", "at": ["x=[2,3]"]}, "x", "[x[1], x[0]]", "proved"),
     ({"text": "x[0]*x[1]", "at": ["x=[2,3]"]}, "x", "[x_0, x_1]", "wrong"),

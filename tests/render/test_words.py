@@ -35,8 +35,8 @@ CASES: dict[str, dict[str, Any]] = pages.CASES | {
     "means": {"expression": "2*mean(mean(X, dim=1))", "shape": ["X=m,n"]},
 }
 KEPT = {  # names, written so in Chinese too
-    "PyTorch", "explain", "torch", "autograd", "func", "linalg", "special", "nn", "optim", "utils", "data", "checkpoint", "MB", "ReLU",
-    "softmax", "sigmoid", "dropout", "log", "sum", "exp", "grad",
+    "PyTorch", "explain", "torch", "autograd", "func", "linalg", "special", "nn", "optim", "utils", "data", "checkpoint",
+    "MB", "ReLU", "softmax", "sigmoid", "dropout", "log", "sum", "exp", "grad",
 }  # fmt: skip
 WORD = re.compile(r"[A-Za-z]{2,}")
 PLACEHOLDER = re.compile(r"%\(\w+\)s")
