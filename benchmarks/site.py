@@ -1,8 +1,8 @@
 """A site of 200 pages with 20 formulas each: what a build costs, as ratios to the least that such pages can cost.
 
 The floor is markdown-it-py, math-core and jinja2 alone, which has no contents, no search and no checks. MkDocs is measured
-too where it is installed (it leaves the formulas to the browser). Every build runs in a process of its own; the best of three.
-What is compared is processor time, because machines are shared; for several processes it is the clock.
+too where it is installed (it leaves the formulas to the browser). Every build runs in a process of its own; the best of
+three. What is compared is processor time, because machines are shared; for several processes it is the clock.
 
     python benchmarks/site.py
 """
