@@ -23,7 +23,7 @@ CASES = [
     if op.differentiable
 ]
 
-LONG = ("svd_reduced", "qr_reduced", "pinv")  # their closed forms are longer than a page: the steps show them
+LONG = ("svd_reduced", "qr_reduced", "pinv", "lu_packed")  # their closed forms are longer than a page: the steps show them
 
 
 def drawn(op: Op, sample: Sample) -> list[Any]:
