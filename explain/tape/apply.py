@@ -276,7 +276,7 @@ def operands(op: Op, name: str, ins: tuple[Any, ...], options: dict[str, Any], m
             place = k if method else k + 1
             raise TypeError(f"{name}(): argument '{word}' (position {place}) must be Tensor, not {type(t).__name__}")
         found.append(t)
-    if op.broadcasts and name not in NUMBERS_ALONE and not any(isinstance(t, Tensor) for t in found):
+    if len(found) > 1 and name not in NUMBERS_ALONE and all(isinstance(t, int | float) for t in found):
         kinds = ", ".join(type(t).__name__ for t in found)
         raise TypeError(f"{name}() received an invalid combination of arguments - got ({kinds})")
     return tuple(found)

@@ -30,7 +30,7 @@ from torch.testing._internal.common_methods_invocations import op_db
 
 from explain.tape.dtypes import BY_NAME
 from tests.oracle import scope
-from tests.oracle.outcome import OURS, Different, Engine, Outcome, agree, function_of, run
+from tests.oracle.outcome import OURS, Different, Engine, Outcome, agree, function_of, process_of, run
 
 THEIRS = Engine(
     torch,
@@ -126,7 +126,7 @@ def both(op: Any, sample: Any) -> tuple[Outcome, Outcome]:
     pairs: list[tuple[Any, Any]] = []
     label = label_of(op)
     first, args, kwargs = (to_ours(part, pairs) for part in (sample.input, list(sample.args), sample.kwargs))
-    process = sample.output_process_fn_grad if op.name in scope.GAUGE else None
+    process = process_of(op.name)
     twice = op.supports_gradgrad and label not in scope.NO_SECOND
     mine = function_of(OURS, label, op.name)
     theirs = run(

@@ -16,7 +16,7 @@ import numpy as np
 
 from explain import tape
 from explain.tape.tensor import Tensor, leaf
-from tests.oracle.scope import DUNDERS
+from tests.oracle.scope import DUNDERS, GAUGE
 
 TOLERANCES = {"f8": (1e-7, 1e-9), "f4": (1.3e-6, 1e-5), "f2": (1e-3, 1e-5)}  # of 4 and 2 bytes: torch.testing's own
 
@@ -106,6 +106,24 @@ def function_of(engine: Engine, label: str, name: str) -> Callable[..., Any]:
             raise
         return _method(name)
     return found if callable(found) and not isinstance(found, type) and not _is_dtype(found) else _method(name)
+
+
+def process_of(name: str) -> Callable[[Any], Any] | None:
+    """What is compared of an op's results where they are free in a sign: the same functions as in PyTorch's own tests."""
+    if name not in GAUGE:
+        return None
+
+    def without_signs(out: Any) -> Any:
+        if not isinstance(out, tuple):
+            return out
+        if len(out) == 2:
+            return out[0], abs(out[1])
+        u, s, v = out
+        k = s.shape[-1]
+        u, vh = u[..., :k], v[..., :k, :] if name == "linalg.svd" else v[..., :k].mT
+        return abs(u), s, abs(vh), u @ vh
+
+    return without_signs
 
 
 def _is_dtype(found: Any) -> bool:
