@@ -1,4 +1,9 @@
-"""Formulas on one line of Unicode, for terminals: ``3/2·(xᵢⱼ + 2)``, ``2·xₖ³/√(Σᵢ xᵢ⁴)``, ``Σₖ Aᵢₖ·xₖ``."""
+"""Formulas on one line of Unicode, for terminals: ``3/2·(xᵢⱼ + 2)``, ``2·xₖ³/√(Σᵢ xᵢ⁴)``, ``Σₖ Aᵢₖ·xₖ``.
+
+On one line, not laid out in two dimensions: equations of a step stand under each other and are compared by eye, a line can
+be copied, searched and piped, and it survives a narrow window. sympy's own layout takes four lines for the second of these
+and shows ``Entry(x, i)`` and ``Total(Entry(x, j)**4, (j, 2))``: it knows neither entries nor sums over letters.
+"""
 
 from __future__ import annotations
 

@@ -36,6 +36,12 @@ SUM, NEGATIVE, BIG, PRODUCT, POWER, ATOM = range(6)
 Piece = tuple[str, int]
 
 
+def entry_key(name: str, place: Sequence[Any]) -> str:
+    """Under which an entry at a fixed place stands among the numbers that are put in for names; a tensor without axes
+    under its name."""
+    return f"{name}[{','.join(map(str, place))}]" if place else name
+
+
 class Printer:
     """Prints one formula. ``base``: the number that indices are shown to start from."""
 
@@ -136,8 +142,9 @@ class Printer:
     def piece(self, e: Any) -> Piece:
         """The formula with the tightness of its outermost operator."""
         if isinstance(e, Entry):
-            if not e.indices and e.tensor.name in self.numbers:
-                return self.given(e.tensor.name)
+            known = entry_key(e.tensor.name, e.indices)
+            if known in self.numbers:
+                return self.given(known)
             return self.named(e.tensor.name, [order.place(i, self.base) for i in e.indices])
         if e.is_Rational and not e < 0:
             return self.numeral(order.numeral(e))

@@ -19,6 +19,7 @@ from explain.calculus.symbols import TensorName
 from explain.derivation.check import DIFFERENCES, FORMULA
 from explain.derivation.model import Check, Derivation, Fold, Formula, Gradient, Note, Row, Step
 from explain.render import figures, folding, order
+from explain.render.printer import entry_key
 from explain.render.typeset import Typesetter
 from explain.tape.printing import tensor_repr
 
@@ -263,7 +264,8 @@ def _numbers(s: Step, d: Derivation, t: Typesetter) -> str:
         complete = named <= set(used)
         if complete and used and sum(np.size(a) for a in used.values()) <= t.most_substituted:
             rounded |= not all(figures.is_exact(a) for a in used.values())
-            sides.append(t.matrix(s.matrix, {name: t.array(a) for name, a in used.items()}))
+            entries = {entry_key(name, k): t.array(n) for name, a in used.items() for k, n in np.ndenumerate(a)}
+            sides.append(t.matrix(s.matrix, entries | {name: t.array(a) for name, a in used.items()}))
     sides.append(t.array(s.value))
     return t.equation(sides, rounded)
 

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from sympy import Add, Integer, Mul, Pow, Rational, S
 
+import explain
 from explain.calculus.matrix_tree import (
     MDiag,
     MHadamard,
@@ -246,3 +247,9 @@ def test_what_is_printed_has_the_value_of_the_formula() -> None:
             tried += 1
             assert found == pytest.approx(wanted, rel=1e-3, abs=1e-3), text
     assert tried > 400
+
+
+def test_entries_at_fixed_places_are_put_in_too() -> None:
+    """A line with numbers has no name left in it, not even that of one entry."""
+    text = explain.expr("sum(c*x)", c=[-2], x=[1, 2]).render("text")
+    assert "x̄ = (-2)·𝟏·1 = [-2, -2]" in text
