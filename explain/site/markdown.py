@@ -30,6 +30,8 @@ from explain.site.problems import Problem
 EXPLICIT = re.compile(r"[ \t]*\{#([\w-]+)\}[ \t]*$")
 NOT_IN_SLUG = re.compile(r"[^\w\- ]+")
 ANCHOR = re.compile(r"""\s(?:id|name)=["']([^"']+)["']""")
+WIDE = re.compile(r"[\u2e80-\u9fff\uf900-\ufaff\uff00-\uffef]")
+"""Characters of Chinese and Japanese, and their punctuation."""
 RAW_LINK = re.compile(r"""(<(?:a|img|source|video)\b[^>]*?\s(?:href|src)=)(["'])([^"']*)\2""", re.IGNORECASE)
 
 
@@ -121,6 +123,8 @@ class Markdown:
                     child.content = self._raw(child.content, line, env)
                 elif child.type == "softbreak":
                     line += 1
+            if token.children:
+                token.children = _unbroken(token.children)
 
     def _formula(self, tex: str, line: int, env: Any, display: bool) -> str:
         try:
@@ -194,6 +198,19 @@ def _headings(md: MarkdownIt, tokens: Sequence[Token], env: Any) -> list[Heading
             anchor = Token("html_inline", "", 0)
             anchor.content = token.meta["anchor"]
             inline.children = [*(inline.children or []), anchor]
+    return found
+
+
+def _unbroken(children: list[Token]) -> list[Token]:
+    """Lines of Chinese join without the space that the end of a line is elsewhere."""
+    found = []
+    for k, child in enumerate(children):
+        if child.type == "softbreak":
+            before = next((c.content for c in reversed(children[:k]) if c.content), "")
+            after = next((c.content for c in children[k + 1 :] if c.content), "")
+            if WIDE.match(before[-1:]) and WIDE.match(after[:1]):
+                continue
+        found.append(child)
     return found
 
 
