@@ -103,7 +103,8 @@ def _build(options: argparse.Namespace) -> int:
             base_url=options.base_url, cache=options.cache, progress=Progress(),
         )  # fmt: skip
     tell(report.problems)
-    wrong = f", {len(report.errors)} errors" if report.errors else ""
+    count = len(report.errors)
+    wrong = f", {count} error{'s' if count > 1 else ''}" if count else ""
     print(
         f"{out}: {report.pages} pages, {report.rendered} rendered, {len(report.changed)} files written{wrong} "
         f"({time.monotonic() - begun:.1f} s)"

@@ -12,6 +12,8 @@ from explain.site.tasks import Done, Task, do
 
 ALONE = 0.4
 """So many seconds this process works alone: other processes pay for themselves only after that."""
+MANY = 4
+"""So many pages with derivations are work for several processes from the beginning."""
 TRIES = 3
 """So often a task is given out whose worker died."""
 
@@ -21,7 +23,8 @@ def work(tasks: Sequence[Task], jobs: int = 1, executor: Executor | None = None)
     left = list(reversed(tasks))
     if executor is None:
         begun = time.monotonic()
-        while left and (jobs < 2 or len(left) < 2 or time.monotonic() - begun < ALONE):
+        alone = 0.0 if sum(task.derives for task in tasks) >= MANY else ALONE
+        while left and (jobs < 2 or len(left) < 2 or time.monotonic() - begun < alone):
             task = left.pop()
             yield task, do(task)
     if not left:

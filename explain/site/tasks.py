@@ -26,6 +26,11 @@ class PageTask(NamedTuple):
     def name(self) -> str:
         return self.page.path
 
+    @property
+    def derives(self) -> bool:
+        """Whether there seems to be anything to derive."""
+        return "```explain" in self.page.text
+
     def work(self) -> dict[str, Piece]:
         """The piece of the page, under its path."""
         page = self.page
@@ -40,6 +45,7 @@ class OpTask(NamedTuple):
 
     op: str
     paths: tuple[tuple[str, str], ...]
+    derives: bool = True
 
     @property
     def name(self) -> str:
@@ -57,6 +63,7 @@ class OpListTask(NamedTuple):
 
     names: tuple[Any, ...]
     paths: tuple[tuple[str, str], ...]
+    derives: bool = False
 
     @property
     def name(self) -> str:

@@ -239,7 +239,7 @@ def test_the_command_says_what_it_did_and_exits_1_for_errors(src: Path) -> None:
     assert (src / "_build/en/index.html").exists(), "beside the sources, where it is not taken for one"
     write(src, {"en/guide/one.md": "# One\n\n## Part two\n\n$\\nosuch$\n"})
     done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 1 and "en/guide/one.md:5: explain: a formula" in done.stderr and "1 errors" in done.stdout
+    assert done.returncode == 1 and "en/guide/one.md:5: explain: a formula" in done.stderr and ", 1 error (" in done.stdout
 
 
 def test_pages_and_files_that_are_not_of_the_site_stay_out(tmp_path: Path) -> None:

@@ -137,6 +137,7 @@ class Killing:
     def __init__(self, flag: Path | None) -> None:
         self.flag = flag
         self.name = "killing"
+        self.derives = True
 
     def work(self) -> dict[str, Any]:
         if self.flag is None or not self.flag.exists():
@@ -148,14 +149,14 @@ class Killing:
 
 class Sleeping:
     name = "sleeping"
+    derives = True
 
     def work(self) -> dict[str, Any]:
         time.sleep(0.05)
         return {}
 
 
-def test_a_process_that_is_killed_loses_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(crew, "ALONE", 0.0)
+def test_a_process_that_is_killed_loses_nothing(tmp_path: Path) -> None:
     once = [Killing(tmp_path / "once"), *(Sleeping() for _ in range(5))]
     assert [done.fault for _, done in crew.work(once, jobs=2)] == [""] * 6  # type: ignore[arg-type]
     always = [Killing(None), *(Sleeping() for _ in range(5))]
