@@ -83,7 +83,7 @@ def entry_of(op: Op) -> OpEntry:
     parts: tuple[str, ...] = ()
     example: Derivation | None = None
     refused = bool(getattr(op, "not_implemented", ""))
-    if op.composite or op.differentiable:
+    if (op.composite or op.differentiable) and not refused:
         with np.errstate(all="ignore"):
             example, parts = _example(op, op.samples[0]) if op.samples else (None, ())
     return OpEntry(
