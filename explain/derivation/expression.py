@@ -167,7 +167,8 @@ def _tensors(traced: Traced, output: str) -> tuple[Tensor, ...]:
 def _as_written(value: Given) -> str:
     """The value as the reader wrote it; an array from Python as nested lists, a large one by its shape."""
     if value.text:
-        return value.text.partition("=")[2].strip() if value.name and value.text.startswith(value.name) else value.text
+        name, sign, own = value.text.partition("=")
+        return own.strip() if sign and name.strip() == value.name else value.text
     if value.array.size <= 24:
         return str(value.array.tolist())
     return f"an array of shape {value.array.shape}"

@@ -26,6 +26,7 @@ from explain.ops import (
     exponential,
     gates,
     grids,
+    histograms,
     householder,
     index_rows,
     indexing,
@@ -67,6 +68,7 @@ from explain.ops import (
     standardised,
     statistics,
     trigonometry,
+    vandermonde,
     variance,
     writing,
 )

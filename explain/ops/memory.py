@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from explain.ops.base import Array, Op, Options, Sample, Shape
+from explain.ops.base import Array, Op, Options, Sample, Shape, plain_array
 from explain.ops.entrywise import elementwise
-from explain.ops.registry import block
+from explain.ops.registry import block, composite
 
 ZERO = elementwise(
     "zero",
@@ -120,3 +120,76 @@ class AsStrided(Op):
 
     def formula(self, s: Any, out: Any, x: Any, *, positions: Array) -> Any:
         return x[tuple(s.given(f"p{k}")[out] for k in range(x.ndim))]
+
+
+@block
+class StridedView(type(AsStrided)):  # type: ignore[misc]
+    """A look at memory that may be written through: ``window`` (sizes, steps, start, counted in entries), ``steps``: those
+    of the tensor that it was asked of."""
+
+    name = "strided_view"
+    views = True
+    samples = (
+        Sample(((2, 3),), {"positions": np.array([0, 2]), "window": ((2,), (2,), 0), "steps": (3, 1)}),
+        Sample(((2, 2),), {"positions": np.array([[0, 1], [1, 2]]), "window": ((2, 2), (1, 1), 0), "steps": (2, 1)}),
+    )
+
+    def forward(self, x: Any, *, positions: Array, window: Any, steps: Any) -> Any:
+        memory = memory_of(x)
+        if memory is None or tuple(n // x.itemsize for n in x.strides) != tuple(steps):
+            return x.reshape(-1)[positions]
+        size, step, start = window
+        return np.ndarray(size, x.dtype, memory, start * x.itemsize, [n * x.itemsize for n in step])
+
+    def vjp(self, xp: Any, needs: Any, g: Any, y: Any, x: Any, *, positions: Array, window: Any, steps: Any) -> Any:
+        return super().vjp(xp, needs, g, y, x, positions=positions)
+
+    def formula(self, s: Any, out: Any, x: Any, *, positions: Array, window: Any, steps: Any) -> Any:
+        return super().formula(s, out, x, positions=positions)
+
+
+def memory_of(x: Any) -> Array | None:
+    """The array whose memory ``x`` lies in; None if that is nobody's or not in one piece."""
+    owner = x if x.base is None else x.base
+    return owner if isinstance(owner, np.ndarray) and owner.flags.forc and owner.dtype == x.dtype else None
+
+
+def _as_strided(xp: Any, x: Any, *, size: Any, stride: Any, storage_offset: int | None = None) -> Any:
+    """A look at the memory that x lies in: ``size`` entries along each axis, ``stride`` apart."""
+    values = plain_array(x)
+    size, stride = tuple(size), tuple(stride)
+    if len(size) != len(stride):
+        raise RuntimeError("mismatch in length of strides and shape")
+    if any(n < 0 for n in stride):
+        raise RuntimeError(f"as_strided: Negative strides are not supported at the moment, got strides: {list(stride)}")
+    memory = memory_of(values)
+    if memory is None:
+        memory = values = np.ascontiguousarray(values)
+    there = (values.__array_interface__["data"][0] - memory.__array_interface__["data"][0]) // values.itemsize
+    width = values.itemsize
+    start = there if storage_offset is None else storage_offset
+    last = start + sum((n - 1) * step for n, step in zip(size, stride, strict=True))
+    if all(size) and last >= memory.size:
+        raise RuntimeError(
+            f"setStorage: sizes {list(size)}, strides {list(stride)}, storage offset {start}, and itemsize {width} "
+            f"requiring a storage size of {(last + 1) * width} are out of bounds for storage of size {memory.nbytes}"
+        )
+    numbers = np.full(memory.size, -1)
+    own = [n // values.itemsize for n in values.strides]
+    np.ndarray(values.shape, numbers.dtype, numbers, there * numbers.itemsize, [n * numbers.itemsize for n in own])[...] = (
+        np.arange(values.size).reshape(values.shape)
+    )
+    steps = [n * numbers.itemsize for n in stride]
+    positions = np.ndarray(size, numbers.dtype, numbers, start * numbers.itemsize, steps).copy()
+    if np.any(positions < 0):
+        raise RuntimeError(
+            "as_strided(): this reaches entries of the memory that the tensor itself does not see, which is not supported "
+            "here: call it on the tensor that they belong to"
+        )
+    return xp.strided_view(x, positions=positions, window=(size, stride, start), steps=tuple(own))
+
+
+composite(
+    "as_strided_of", _as_strided, functions=("as_strided",), methods=("as_strided",),
+    samples=(Sample(((2, 3),), {"size": (2, 2), "stride": (1, 2)}),),
+)  # fmt: skip

@@ -76,6 +76,7 @@ from explain.torch.random import (  # noqa: E402
     seed,
     set_rng_state,
 )
+from explain.torch.vandermonde import vander  # noqa: E402
 from explain.torch.vmap import vmap  # noqa: E402
 
 __version__ = "2.13.0"

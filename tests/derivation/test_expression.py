@@ -279,3 +279,8 @@ def test_rounding_of_the_dtype_is_told_from_a_wrong_rule() -> None:
     checks = {c.name: (c.status, c.reason) for c in run.derivation.gradients[0].checks}
     assert checks["formula"] == ("ok", "precision")
     assert "float64" in run.render("md")
+
+
+def test_a_value_whose_text_begins_with_its_name_is_shown_whole() -> None:
+    run = explain.expr("x[i]", x="[1, 2, 3]", i="int([0, 2])")
+    assert "`i = int([0, 2])`" in run.render("md")
