@@ -25,8 +25,8 @@ PREFIXES = {"": "torch.", "F": "torch.nn.functional.", "linalg": "torch.linalg."
 
 @dataclass(frozen=True, eq=False)
 class OpEntry:
-    """One op. ``functions``: torch's names in full; ``methods``: of tensors. ``derivative``: yes, none (it has none, as its
-    result jumps) or refused (torch raises at backward); ``example``: the derivation of its first sample, one step per
+    """One op. ``functions``: torch's names in full; ``methods``: of tensors, with what is written without a call. ``derivative``: yes, none (it has none, as its
+    result jumps), refused (torch raises at backward) or same (the very tensor comes back); ``example``: the derivation of its first sample, one step per
     input; None where there is no derivative. ``parts``: of an op that is made of others, their names."""
 
     name: str
@@ -89,13 +89,13 @@ def entry_of(op: Op) -> OpEntry:
     return OpEntry(
         name=op.name,
         functions=_full(op),
-        methods=tuple(op.methods),
+        methods=(*op.methods, *op.attributes),
         operator=op.operator,
         kind=op.kind,
         rule=op.rule or op.kind,
         grad_fn=next((r.grad_fn for r in example.rows if r.name == example.output), None) if example else None,
         special=tuple(op.special),
-        derivative="refused" if refused else "yes" if example is not None and example.steps else "none",
+        derivative="refused" if refused else "none" if example is None else "yes" if example.steps else "same",
         example=example,
         parts=parts,
     )
