@@ -25,6 +25,7 @@ from explain.ops import (
     embedding,
     exponential,
     gates,
+    grid_sample,
     grids,
     histograms,
     householder,

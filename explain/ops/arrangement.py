@@ -111,7 +111,7 @@ def _roll(xp: Any, x: Any, *, shifts: Any, dims: Any = ()) -> Any:
 
 
 composite(
-    "roll", _roll, functions=("roll",), methods=("roll",),
+    "roll", _roll, grad_fn="RollBackward0", functions=("roll",), methods=("roll",),
     samples=(Sample(((2, 3),), {"shifts": 1}), Sample(((2, 3),), {"shifts": 1, "dims": 0})),
 )  # fmt: skip
 

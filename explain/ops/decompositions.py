@@ -415,6 +415,6 @@ def _qr(xp: Any, a: Any, *, mode: str = "reduced") -> Any:
 _SAMPLES = (Sample((TALL,)),)
 composite("eigvalsh", _eigvalsh, functions=("linalg.eigvalsh",), samples=(Sample((SYMMETRIC,)),))
 composite("svdvals", _svdvals, functions=("linalg.svdvals",), samples=_SAMPLES)
-composite("svd", _svd, functions=("linalg.svd",), fields=("U", "S", "Vh"), samples=_SAMPLES)
+composite("svd", _svd, grad_fn="LinalgSvdBackward0", functions=("linalg.svd",), fields=("U", "S", "Vh"), samples=_SAMPLES)
 composite("old_svd", _old_svd, functions=("svd",), methods=("svd",), fields=("U", "S", "V"), samples=_SAMPLES)
 composite("qr", _qr, functions=("linalg.qr",), fields=("Q", "R"), samples=_SAMPLES)

@@ -176,7 +176,7 @@ composite(
 composite(
     "embedding_bag",
     _embedding_bag,
-    functions=("F.embedding_bag",),
+    grad_fn="EmbeddingBagBackward0", functions=("F.embedding_bag",),
     reads_values=(0, 2),
     order=(
         "x", "weight", "offsets", "max_norm", "norm_type", "scale_grad_by_freq", "mode", "sparse", "per_sample_weights",

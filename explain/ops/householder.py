@@ -37,5 +37,6 @@ def _householder_product(xp: Any, a: Any, tau: Any) -> Any:
 
 composite(
     "householder_product", _householder_product, functions=("linalg.householder_product", "orgqr"), methods=("orgqr",),
+    grad_fn="LinalgHouseholderProductBackward0",
     samples=(Sample(((3, 2), (2,))),),
 )  # fmt: skip

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from explain.ops.avg_pool import adaptive_mean, along_axis
-from explain.ops.base import Array, Sample, Shape, numpy_dtype
+from explain.ops.base import Array, Options, Sample, Shape, numpy_dtype
 from explain.ops.indexing import Slot
 from explain.ops.registry import composite
 
@@ -191,14 +191,25 @@ def _upsample_bilinear(xp: Any, x: Any, *, size: Any = None, scale_factor: Any =
     return _upsample(xp, x, size=size, scale_factor=scale_factor, mode="bilinear", align_corners=True)
 
 
+def _node(shapes: tuple[Shape | None, ...], options: Options) -> str:
+    """Torch's name of the node: by the mode and the number of axes."""
+    rank = len(shapes[0] or ()) - 2
+    mode = options.get("mode", "nearest")
+    if mode == "area":
+        return f"AdaptiveAvgPool{rank}DBackward0" if rank > 1 else ""
+    word = {"nearest": "Nearest", "nearest-exact": "NearestExact"}.get(mode, mode.capitalize())
+    return f"Upsample{word}{rank}D{'Aa' if options.get('antialias') else ''}Backward0"
+
+
 _SMALLER = Sample(((1, 1, 3, 2),), {"size": (2, 2), "mode": "bilinear", "antialias": True})
 _LARGER = (Sample(((1, 1, 2),), {"scale_factor": 2}),)
-composite("interpolate", _interpolate, functions=("F.interpolate",), samples=(*_LARGER, _SMALLER))
-composite("upsample", _upsample, functions=("F.upsample",), samples=_LARGER)
-composite("upsample_nearest", _upsample_nearest, functions=("F.upsample_nearest",), samples=_LARGER)
+composite("interpolate", _interpolate, functions=("F.interpolate",), samples=(*_LARGER, _SMALLER), grad_fn=_node)
+composite("upsample", _upsample, functions=("F.upsample",), samples=_LARGER, grad_fn=_node)
+composite("upsample_nearest", _upsample_nearest, functions=("F.upsample_nearest",), samples=_LARGER, grad_fn=_node)
 composite(
     "upsample_bilinear",
     _upsample_bilinear,
     functions=("F.upsample_bilinear",),
+    grad_fn="UpsampleBilinear2DBackward0",
     samples=(Sample(((1, 1, 2, 2),), {"scale_factor": 2}),),
 )

@@ -364,14 +364,16 @@ composite(
 )
 composite("old_lu", _old_lu, functions=("lu",), methods=("lu",), samples=_SAMPLES)
 composite(
-    "lu_unpack", _lu_unpack, functions=("lu_unpack",), fields=("P", "L", "U"), reads_values=(1,),
+    "lu_unpack", _lu_unpack,
+    functions=("lu_unpack",), grad_fn="LuUnpackBackward0", fields=("P", "L", "U"), reads_values=(1,),
     samples=(Sample((_PACKED, _PIVOTS)),),
 )  # fmt: skip
 composite(
-    "lu_solve", _lu_solve, functions=("linalg.lu_solve",), reads_values=(1,),
+    "lu_solve", _lu_solve, functions=("linalg.lu_solve",), grad_fn="LinalgLuSolveBackward0", reads_values=(1,),
     samples=(Sample((_PACKED, _PIVOTS, (2, 1))),),
 )  # fmt: skip
 composite(
-    "old_lu_solve", _old_lu_solve, functions=("lu_solve",), methods=("lu_solve",), reads_values=(2,),
+    "old_lu_solve", _old_lu_solve,
+    functions=("lu_solve",), grad_fn="LinalgLuSolveBackward0", methods=("lu_solve",), reads_values=(2,),
     samples=(Sample(((2, 1), _PACKED, _PIVOTS)),),
 )  # fmt: skip

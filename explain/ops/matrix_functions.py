@@ -223,15 +223,18 @@ composite("matrix_rank", _matrix_rank, functions=("linalg.matrix_rank",), sample
 composite("tensorinv", _tensorinv, functions=("linalg.tensorinv",), samples=(Sample((A,), {"ind": 1}),))
 composite("tensorsolve", _tensorsolve, functions=("linalg.tensorsolve",), numbers=(), samples=(Sample((A, (2,))),))
 composite(
-    "cholesky_inverse", _cholesky_inverse, functions=("cholesky_inverse",), methods=("cholesky_inverse",),
+    "cholesky_inverse", _cholesky_inverse, grad_fn="CholeskyInverseBackward0",
+    functions=("cholesky_inverse",), methods=("cholesky_inverse",),
     samples=(Sample((_FACTOR,)),),
 )  # fmt: skip
 composite(
-    "triangular_solve", _triangular_solve, functions=("triangular_solve",), methods=("triangular_solve",), numbers=(),
+    "triangular_solve", _triangular_solve, grad_fn="TriangularSolveBackward0",
+    functions=("triangular_solve",), methods=("triangular_solve",), numbers=(),
     fields=("solution", "cloned_coefficient"), samples=(Sample(((2, 3), A)),),
 )  # fmt: skip
 composite(
-    "old_cholesky", _old_cholesky, functions=("cholesky",), methods=("cholesky",), samples=(Sample((SYMMETRIC,)),)
+    "old_cholesky", _old_cholesky, grad_fn="CholeskyBackward0",
+    functions=("cholesky",), methods=("cholesky",), samples=(Sample((SYMMETRIC,)),)
 )  # fmt: skip
 composite("old_qr", _old_qr, functions=("qr",), methods=("qr",), fields=("Q", "R"), samples=(Sample((TALL,)),))
 composite("inv_ex", _checked("inv"), functions=("linalg.inv_ex",), fields=("inverse", "info"), samples=_ONE)

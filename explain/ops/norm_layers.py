@@ -499,6 +499,7 @@ composite(
 composite(
     "instance_norm",
     _instance_norm,
+    grad_fn="ViewBackward0",
     functions=("F.instance_norm",),
     order=("x", "running_mean", "running_var", "weight", "bias", "use_input_stats", "momentum", "eps"),
     samples=(Sample(((2, 2, 3),)),),
@@ -506,6 +507,7 @@ composite(
 composite(
     "group_norm",
     _group_norm,
+    grad_fn="NativeGroupNormBackward0",
     functions=("F.group_norm",),
     order=("x", "num_groups", "weight", "bias", "eps"),
     samples=_GROUPS,

@@ -158,15 +158,16 @@ def _channel_shuffle(xp: Any, x: Any, *, groups: int) -> Any:
 
 
 composite(
-    "pixel_shuffle", _upscale, functions=("F.pixel_shuffle", "pixel_shuffle"),
+    "pixel_shuffle", _upscale, grad_fn="PixelShuffleBackward0", functions=("F.pixel_shuffle", "pixel_shuffle"),
     samples=(Sample(((4, 1, 2),), {"upscale_factor": 2}),),
 )  # fmt: skip
 composite(
-    "pixel_unshuffle", _downscale, functions=("F.pixel_unshuffle", "pixel_unshuffle"),
+    "pixel_unshuffle", _downscale, grad_fn="PixelUnshuffleBackward0", functions=("F.pixel_unshuffle", "pixel_unshuffle"),
     samples=(Sample(((1, 2, 4),), {"downscale_factor": 2}),),
 )  # fmt: skip
 composite(
-    "channel_shuffle", _channel_shuffle, functions=("F.channel_shuffle", "channel_shuffle"),
+    "channel_shuffle", _channel_shuffle, grad_fn="ChannelShuffleBackward0",
+    functions=("F.channel_shuffle", "channel_shuffle"),
     samples=(Sample(((1, 4, 2),), {"groups": 2}),),
 )  # fmt: skip
 
@@ -248,8 +249,14 @@ def _col2im(
     return y if x.ndim == 3 else xp.reshape(y, shape=tuple(y.shape[1:]))
 
 
-composite("im2col", _im2col, functions=("F.unfold",), samples=(Sample(((1, 1, 3, 3),), {"kernel_size": 2}),))
 composite(
-    "col2im", _col2im, functions=("F.fold",),
+    "im2col",
+    _im2col,
+    grad_fn="Im2ColBackward0",
+    functions=("F.unfold",),
+    samples=(Sample(((1, 1, 3, 3),), {"kernel_size": 2}),),
+)
+composite(
+    "col2im", _col2im, grad_fn="Col2ImBackward0", functions=("F.fold",),
     samples=(Sample(((1, 4, 4),), {"output_size": (3, 3), "kernel_size": 2}),),
 )  # fmt: skip

@@ -129,6 +129,7 @@ _SAMPLES = (Sample((TALL,)),)
 composite("linalg_pinv", _pinv, functions=("linalg.pinv",), samples=_SAMPLES)
 composite("pinverse", _pinverse, functions=("pinverse",), methods=("pinverse",), samples=_SAMPLES)
 composite(
-    "lstsq", _lstsq, functions=("linalg.lstsq",), fields=("solution", "residuals", "rank", "singular_values"), numbers=(),
+    "lstsq", _lstsq, grad_fn="LinalgLstsqBackward0",
+    functions=("linalg.lstsq",), fields=("solution", "residuals", "rank", "singular_values"), numbers=(),
     samples=(Sample((TALL, (3, 2))),),
 )  # fmt: skip

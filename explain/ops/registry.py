@@ -10,7 +10,7 @@ import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from explain.ops.base import NoMatch, Op
+from explain.ops.base import NoMatch, Op, Options, Shape
 from explain.ops.optional import WithOptional
 
 NAMESPACES = ("", "F", "linalg", "special")
@@ -93,7 +93,7 @@ class Composite(Op):
         self.name = name
         self.compose = compose
         for key, value in fields.items():
-            setattr(self, key, value)
+            setattr(self, "backward_name" if key == "grad_fn" else key, value)
 
         def forward(*ins: Any, **options: Any) -> Any:
             return compose(NUMERIC, *ins, **options)
@@ -104,6 +104,10 @@ class Composite(Op):
         self.forward = forward
         super().__init__()
 
+    def grad_fn(self, shapes: tuple[Shape | None, ...], options: Options) -> str:
+        named: Any = self.backward_name
+        return named(shapes, options) if callable(named) else named
+
 
 class CompositeWithOptional(Composite, WithOptional):
     """A function made of ops some of whose tensors may be missing, or stand among its options."""
@@ -112,8 +116,9 @@ class CompositeWithOptional(Composite, WithOptional):
 def composite(name: str, compose: Callable[..., Any], **fields: Any) -> Op:
     """Declare a function that is made of ops: ``compose(xp, x, …, *, options)``, written against the same ``xp`` as a vjp.
 
-    ``fields``: ``functions``, ``methods``, ``samples`` and what else an Op declares about its names and arguments. With
-    ``order``, torch's order of the arguments, tensors may have the default None.
+    ``fields``: ``functions``, ``methods``, ``samples`` and what else an Op declares about its names and arguments. Where
+    torch has one backward node for the whole, ``grad_fn`` is its name (or a function of shapes and options that says it).
+    With ``order``, torch's order of the arguments, tensors may have the default None.
     """
     form = CompositeWithOptional if "order" in fields else Composite
     return register(form(name, compose, fields))

@@ -103,6 +103,7 @@ composite("normalize", _normalize, functions=("F.normalize",), samples=(Sample((
 composite(
     "pairwise_distance",
     _pairwise_distance,
+    grad_fn="NormBackward1",
     functions=("pairwise_distance", "F.pairwise_distance"),
     numbers=(),
     samples=PAIR,

@@ -103,6 +103,6 @@ composite(
 )  # fmt: skip
 composite("corrcoef", _corrcoef, functions=("corrcoef",), methods=("corrcoef",), samples=_ONE)
 composite(
-    "renorm", _renorm, functions=("renorm",), methods=("renorm",), in_place=True,
+    "renorm", _renorm, grad_fn="RenormBackward0", functions=("renorm",), methods=("renorm",), in_place=True,
     samples=(Sample(((2, 3),), {"p": 2, "dim": 0, "maxnorm": 1.0}),),
 )  # fmt: skip

@@ -109,6 +109,6 @@ def _put(xp: Any, x: Any, index: Any, source: Any, *, accumulate: bool = False) 
 
 
 composite(
-    "put", _put, functions=("put",), methods=("put",), reads_values=(1,),
+    "put", _put, grad_fn="PutBackward0", functions=("put",), methods=("put",), reads_values=(1,),
     samples=(Sample(((3,), np.array([0, 2]), (2,))),),
 )  # fmt: skip

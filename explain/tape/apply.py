@@ -256,7 +256,19 @@ def perform(op: Op, ins: tuple[Any, ...], options: dict[str, Any]) -> Any:
     found = op.compose(TAPED, *ins, **options)
     if isinstance(found, tuple):
         found = tuple(map(_as_tensor, found))
+    if name := op.grad_fn(tuple([t.array.shape if isinstance(t, Tensor) else None for t in ins]), op.complete(options)):
+        _call_node(found, name, ins)
     return result_type(op)(found) if op.fields else _as_tensor(found)
+
+
+def _call_node(found: Any, name: str, ins: tuple[Any, ...]) -> None:
+    """Give the last nodes of a composite torch's name of the whole; the nodes behind them keep the names of their ops."""
+    own = {id(t.node) for t in ins if isinstance(t, Tensor)}
+    for part in found if isinstance(found, tuple) else (found,):
+        if isinstance(part, Tensor) and part.node is not None and id(part.node) not in own:
+            part.node.called = name
+            if state.recorder is not None:
+                state.recorder.trace(part).grad_fn = name
 
 
 def _as_tensor(part: Any) -> Any:

@@ -104,9 +104,12 @@ class Node:
     untracked: Any = None
     hooks: Any = None
     face: Any = None
+    called: str = ""  # torch's name of the node of a function that here is made of several ops
 
     def name(self) -> str:
         """Torch's name of this backward node."""
+        if self.called:
+            return self.called
         shapes = tuple([meta and (meta[0] if isinstance(meta, tuple) else ()) for meta in self.metas])
         return self.op.grad_fn(shapes, self.options)
 
