@@ -102,4 +102,5 @@ def _histogram_of(xp: Any, x: Any, bins: Any, *, range: Any = None, weight: Any 
 composite(
     "histogram", _histogram_of, functions=("histogram",), methods=("histogram",), fields=("hist", "bin_edges"),
     numbers=(1,), samples=(Sample((np.array([0.1, 0.5, 0.7]), np.array([0.0, 0.5, 1.0]))),),
+    not_implemented="histogram",
 )  # fmt: skip
