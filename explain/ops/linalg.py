@@ -52,7 +52,8 @@ class Matmul(Op):
     """The matrix product of torch.matmul: vectors, matrices, and batches of matrices with broadcasting."""
 
     name = "matmul"
-    functions = methods = ("matmul",)
+    functions: tuple[str, ...] = ("matmul", "linalg.matmul")
+    methods = ("matmul",)
     operator = "@"
     kind = "contraction"
     rule = "matmul"

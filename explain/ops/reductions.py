@@ -196,7 +196,8 @@ class LogSumExp(Op):
     """y = log of the sum of exponentials over ``dim``, computed without overflow."""
 
     name = "logsumexp"
-    functions = methods = ("logsumexp",)
+    functions = ("logsumexp", "special.logsumexp")
+    methods = ("logsumexp",)
     kind = "normalisation"
     rule = "logsumexp"
     uses = ("x y",)

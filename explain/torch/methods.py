@@ -16,7 +16,7 @@ from explain.tape.dtypes import BY_NUMPY, DType
 from explain.tape.inplace import in_place, refuse, write
 from explain.tape.modes import state
 from explain.tape.tensor import Tensor, alias, leaf, wrap
-from explain.torch import creation, random
+from explain.torch import creation, questions, random
 from explain.torch.device import CPU, device, refuse_unless_cpu
 
 NOT_LEAVES = (
@@ -258,6 +258,8 @@ def equip() -> None:
         "is_complex": lambda self: False, "is_conj": lambda self: False,
         "is_signed": lambda self: self.array.dtype.kind != "u",
         "is_nonzero": Tensor.__bool__, "get_device": lambda self: -1, "resolve_conj": itself, "resolve_neg": itself,
+        "equal": questions.equal, "allclose": questions.allclose,
+        "is_same_size": lambda self, other: self.array.shape == other.array.shape,
         "conj": itself, "is_set_to": lambda self, other: self.array is other.array,
         "__reversed__": lambda self: self.flip(0) if self.array.ndim else self,
         "__complex__": lambda self: complex(Tensor.__float__(self)),
