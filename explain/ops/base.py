@@ -119,7 +119,7 @@ class Op:
         self.tensor_names, self.variadic, self.option_defaults = read_signature(self.forward)
         self.saved_slots = tuple(frozenset(use.split()) for use in self.uses)
         if self.not_implemented:
-            self.vjp, self.backward_name = self._no_derivative, "NotImplemented"
+            self.vjp, self.backward_name = self._no_derivative, self.backward_name or "NotImplemented"
         self.in_graph = self.differentiable or bool(self.not_implemented)  # whether the tape makes a node for it
         self._kept: dict[tuple[bool, ...], tuple[tuple[bool, ...] | None, bool]] = {}
         self.may_be_unchanged = type(self).unchanged is not Op.unchanged

@@ -160,9 +160,13 @@ composite(
     samples=_ROW,
 )  # fmt: skip
 for _name in ("trapezoid", "trapz"):
-    composite(_name, _trapezoid, functions=(_name,), order=("y", "x", "dx", "dim"), numbers=(), samples=_ROW)
+    composite(
+        _name, _trapezoid, functions=(_name,), order=("y", "x", "dx", "dim"), numbers=(), samples=_ROW,
+        grad_fn=lambda shapes, options: "DivBackward1" if len(shapes) > 1 else "MulBackward1",
+    )  # fmt: skip
 composite(
     "cumulative_trapezoid", _cumulative_trapezoid, functions=("cumulative_trapezoid",), order=("y", "x", "dx", "dim"),
     numbers=(), samples=_ROW,
+    grad_fn=lambda shapes, options: "DivBackward1" if len(shapes) > 1 else "CumsumBackward0",
 )  # fmt: skip
 composite("gradient", _gradient, functions=("gradient",), samples=_ROW)

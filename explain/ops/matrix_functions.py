@@ -218,9 +218,18 @@ def _solve_ex(xp: Any, a: Any, b: Any, *, left: bool = True, check_errors: bool 
 
 _ONE = (Sample((A,)),)
 _FACTOR = np.array([[2.0, 0.0], [0.5, 1.5]])
-composite("cond", _cond, functions=("linalg.cond",), samples=_ONE)
+composite(
+    "cond", _cond, functions=("linalg.cond",), samples=_ONE,
+    grad_fn=lambda shapes, options: "SqueezeBackward1" if options.get("p") in (None, 2, -2) else "",
+)  # fmt: skip
 composite("matrix_rank", _matrix_rank, functions=("linalg.matrix_rank",), samples=(Sample((TALL,)),))
-composite("tensorinv", _tensorinv, functions=("linalg.tensorinv",), samples=(Sample((A,), {"ind": 1}),))
+composite(
+    "tensorinv",
+    _tensorinv,
+    grad_fn="ReshapeAliasBackward0",
+    functions=("linalg.tensorinv",),
+    samples=(Sample((A,), {"ind": 1}),),
+)
 composite("tensorsolve", _tensorsolve, functions=("linalg.tensorsolve",), numbers=(), samples=(Sample((A, (2,))),))
 composite(
     "cholesky_inverse", _cholesky_inverse, grad_fn="CholeskyInverseBackward0",

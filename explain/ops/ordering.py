@@ -371,8 +371,12 @@ def _unique_consecutive_of(
     return found[0] if len(found) == 1 else found
 
 
-for _name, _of in (("unique", _unique_of), ("unique_consecutive", _unique_consecutive_of)):
+for _name, _of, _whole, _rows in (
+    ("unique", _unique_of, "Unique2Backward0", "UniqueDimBackward0"),
+    ("unique_consecutive", _unique_consecutive_of, "UniqueConsecutiveBackward0", "UniqueConsecutiveBackward0"),
+):
     composite(
         _name, _of, functions=(_name,), methods=(_name,), samples=(Sample((np.array([2.0, 1.0, 2.0]),)),),
         not_implemented=_name,
+        grad_fn=lambda shapes, options, whole=_whole, rows=_rows: whole if options.get("dim") is None else rows,
     )  # fmt: skip

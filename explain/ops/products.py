@@ -313,8 +313,8 @@ _CHAIN = (Sample(((2, 3), (3, 4), (4, 1))),)
 composite("inner", _inner, functions=("inner",), methods=("inner",), numbers=(), samples=_PAIR)
 composite("tensordot", _tensordot, functions=("tensordot",), numbers=(), samples=_PAIR)
 composite("vecdot", _vecdot, functions=("linalg.vecdot",), numbers=(), samples=_PAIR)
-composite("multi_dot", _multi_dot, functions=("linalg.multi_dot",), listed=True, samples=_CHAIN)
-composite("chain_matmul", _chain_matmul, functions=("chain_matmul",), samples=_CHAIN)
+composite("multi_dot", _multi_dot, grad_fn="ViewBackward0", functions=("linalg.multi_dot",), listed=True, samples=_CHAIN)
+composite("chain_matmul", _chain_matmul, grad_fn="ViewBackward0", functions=("chain_matmul",), samples=_CHAIN)
 composite(
     "matrix_power", _matrix_power, functions=("matrix_power", "linalg.matrix_power"), methods=("matrix_power",),
     samples=(Sample((np.array([[2.0, 0.5], [-1.0, 1.5]]),), {"n": 3}),),

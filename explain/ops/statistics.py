@@ -98,10 +98,18 @@ def _renorm(xp: Any, x: Any, *, p: float, dim: int, maxnorm: float) -> Any:
 
 _ONE = (Sample(((2, 3),)),)
 composite(
-    "cov", _cov, functions=("cov",), methods=("cov",), order=("x", "correction", "fweights", "aweights"), numbers=(),
+    "cov", _cov, grad_fn="SqueezeBackward0",
+    functions=("cov",), methods=("cov",), order=("x", "correction", "fweights", "aweights"), numbers=(),
     samples=_ONE,
 )  # fmt: skip
-composite("corrcoef", _corrcoef, functions=("corrcoef",), methods=("corrcoef",), samples=_ONE)
+composite(
+    "corrcoef",
+    _corrcoef,
+    grad_fn=lambda shapes, options: "ClampBackward1" if len(shapes[0] or ()) > 1 else "",
+    functions=("corrcoef",),
+    methods=("corrcoef",),
+    samples=_ONE,
+)
 composite(
     "renorm", _renorm, grad_fn="RenormBackward0", functions=("renorm",), methods=("renorm",), in_place=True,
     samples=(Sample(((2, 3),), {"p": 2, "dim": 0, "maxnorm": 1.0}),),

@@ -53,7 +53,10 @@ for _name, _compose, _options in (
     ("diagonal_scatter", _diagonal_scatter, {}),
 ):
     _part = {"select_scatter": (2,), "slice_scatter": (1, 2), "diagonal_scatter": (2,)}[_name]
-    composite(_name, _compose, functions=(_name,), methods=(_name,), samples=(Sample(((2, 2), _part), _options),))
+    composite(
+        _name, _compose, functions=(_name,), methods=(_name,), samples=(Sample(((2, 2), _part), _options),),
+        grad_fn="".join(map(str.capitalize, _name.split("_"))) + "Backward0",
+    )  # fmt: skip
 
 
 def _index_put_bind(*args: Any, **kwargs: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
