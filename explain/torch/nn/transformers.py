@@ -12,8 +12,9 @@ from explain.torch.nn import init
 from explain.torch.nn.attention import MultiheadAttention
 from explain.torch.nn.build import functional
 from explain.torch.nn.containers import ModuleList
-from explain.torch.nn.layers import Dropout, LayerNorm, Linear
+from explain.torch.nn.layers import Dropout, Linear
 from explain.torch.nn.module import Module
+from explain.torch.nn.normalisation import LayerNorm
 
 
 class TransformerEncoderLayer(Module):
