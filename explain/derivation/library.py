@@ -25,9 +25,13 @@ PREFIXES = {"": "torch.", "F": "torch.nn.functional.", "linalg": "torch.linalg."
 
 @dataclass(frozen=True, eq=False)
 class OpEntry:
-    """One op. ``functions``: torch's names in full; ``methods``: of tensors, with what is written without a call. ``derivative``: yes, none (it has none, as its
-    result jumps), refused (torch raises at backward) or same (the very tensor comes back); ``example``: the derivation of its first sample, one step per
-    input; None where there is no derivative. ``parts``: of an op that is made of others, their names."""
+    """One op.
+
+    ``functions``: torch's names in full; ``methods``: of tensors, with what is written without a call. ``derivative``: yes,
+    none (the result jumps), refused (torch raises at backward) or same (the very tensor comes back). ``example``: the
+    derivation of its first sample, one step per input; None where there is no derivative. ``parts``: of an op that is made
+    of others, their names.
+    """
 
     name: str
     functions: tuple[str, ...]
@@ -82,10 +86,13 @@ def entry_of(op: Op) -> OpEntry:
     """The row of one op."""
     parts: tuple[str, ...] = ()
     example: Derivation | None = None
-    refused = bool(getattr(op, "not_implemented", ""))
-    if (op.composite or op.differentiable) and not refused:
+    refused = bool(op.not_implemented)
+    if (op.composite or op.differentiable) and op.samples:
         with np.errstate(all="ignore"):
-            example, parts = _example(op, op.samples[0]) if op.samples else (None, ())
+            try:
+                example, parts = _example(op, op.samples[0])
+            except _Refused:
+                refused = True
     return OpEntry(
         name=op.name,
         functions=_full(op),
@@ -99,6 +106,10 @@ def entry_of(op: Op) -> OpEntry:
         example=example,
         parts=parts,
     )
+
+
+class _Refused(Exception):
+    """One of the ops that an op is made of has no derivative in torch."""
 
 
 def _example(op: Op, sample: Sample) -> tuple[Derivation | None, tuple[str, ...]]:
@@ -116,6 +127,8 @@ def _example(op: Op, sample: Sample) -> tuple[Derivation | None, tuple[str, ...]
         if not outs:
             return None, ()
         out: Tensor = outs[0]
+        if any(a.op.not_implemented for a in freeze([recorder.trace(out)], recorder.walks).tape.applied):
+            raise _Refused
         if not recorder.trace(out).names:
             recorder.name(out, "y")
         weight = np.random.default_rng(9).normal(size=out.array.shape)[()]
