@@ -83,6 +83,8 @@ def function_of(engine: Engine, label: str, name: str) -> Callable[..., Any]:
         "zero_": lambda x: names.zero_(x.clone()),
         "T": lambda x: x.T,
         "mT": lambda x: x.mT,
+        "mH": lambda x: x.mH,
+        "real": lambda x: x.real,
         "normal.in_place": lambda x, *rest, **options: x.normal_(*rest, **options),
         "normal.number_mean": lambda std, mean, *rest, **options: names.normal(mean, std, *rest, **options),
         "rand_like": names.randn_like,  # so it stands in op_db
