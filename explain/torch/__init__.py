@@ -78,6 +78,7 @@ from explain.torch.random import (  # noqa: E402
 )
 from explain.torch.vandermonde import vander  # noqa: E402
 from explain.torch.vmap import vmap  # noqa: E402
+from explain.torch.windows import bartlett_window, blackman_window, hamming_window, hann_window  # noqa: E402
 
 __version__ = "2.13.0"
 pi, e, inf, nan = math.pi, math.e, math.inf, math.nan

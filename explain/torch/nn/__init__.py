@@ -136,6 +136,8 @@ from explain.torch.nn.rearranging import (
     ReplicationPad3d,
     Unfold,
     Upsample,
+    UpsamplingBilinear2d,
+    UpsamplingNearest2d,
     ZeroPad1d,
     ZeroPad2d,
     ZeroPad3d,

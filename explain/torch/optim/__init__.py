@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from explain.torch.optim import lr_scheduler
+from explain.torch.optim.asgd import ASGD
 from explain.torch.optim.lbfgs import LBFGS
 from explain.torch.optim.optimizer import (
     SGD,
