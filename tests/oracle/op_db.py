@@ -235,7 +235,7 @@ def _summary(lines: list[Line], left_out: dict[str, list[str]]) -> int:
     print(f"{len(lines)} entries. Left out among their samples:")
     for reason, count in sum((l.left_out for l in lines), collections.Counter[str]()).items():
         print(f"  {count}: {reason}")
-    for label, reason in (scope.GAUGE | scope.NO_SECOND).items():
+    for label, reason in (*scope.GAUGE.items(), *scope.NO_SECOND.items(), *scope.OTHER_ERRORS.items()):
         print(f"  {label}: {reason}")
     for reason, names in left_out.items():
         print(f"{len(names)} entries left out, {reason}:\n  {' '.join(names)}")

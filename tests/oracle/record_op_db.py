@@ -92,7 +92,11 @@ def main() -> int:
             continue
         picked = {} if dtype is None else chosen(op, dtype)
         for case in op.error_inputs("cpu") if op.error_inputs_func else ():
-            if "out" not in case.sample_input.kwargs and label not in scope.OTHER_ERRORS:
+            if "out" in case.sample_input.kwargs:
+                without[scope.OUT].append(f"{label} error")
+            elif label in scope.OTHER_ERRORS:
+                without[scope.OTHER_ERRORS[label]].append(f"{label} error")
+            else:
                 picked["error"] = case.sample_input
         before = len(samples)
         for kind, sample in picked.items():

@@ -8,8 +8,10 @@ MEMORY = "memory: strides, uninitialised entries, storages, copies that compiler
 INTERNAL = "internals of torch, of its compilers or of other ops, that no program calls"
 CONSTANT = "functions of mathematical physics and signal windows: torch gives no derivative of them"
 GAMMA = "the incomplete gamma functions: no elementary derivative, and torch has it by one of the two inputs only"
-COUNTS = "histograms and bits of floating point numbers: torch gives no derivative of them, except of frexp's mantissa"
-RANDOM = "random numbers of torch's own algorithms: not a function of the input"
+COUNTS = (
+    "not served: counts and memberships, and bits of floating point numbers (torch has a derivative of frexp and nextafter)"
+)
+RANDOM = "random draws by algorithms of torch's that are not reproduced here, on which the result depends"
 
 NO_FLOW = "random numbers that torch lets require a gradient, which is zero"
 
