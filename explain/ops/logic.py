@@ -60,6 +60,8 @@ def _whole(name: str, forward: Callable[..., Any]) -> Callable[..., Any]:
 _constant("bitwise_and", _whole("bitwise_and", np.bitwise_and), ("bitwise_and",), MASKS, operator="&")
 _constant("bitwise_or", _whole("bitwise_or", np.bitwise_or), ("bitwise_or",), MASKS, operator="|")
 _constant("bitwise_xor", _whole("bitwise_xor", np.bitwise_xor), ("bitwise_xor",), MASKS, operator="^")
+_constant("gcd", _whole("gcd", np.gcd), ("gcd",), WHOLE, numbers=())
+_constant("lcm", _whole("lcm", np.lcm), ("lcm",), WHOLE, numbers=())
 _constant("bitwise_left_shift", _whole("lshift", np.left_shift), ("bitwise_left_shift",), WHOLE, operator="<<")
 _constant("bitwise_right_shift", _whole("rshift", np.right_shift), ("bitwise_right_shift",), WHOLE, operator=">>")
 

@@ -85,7 +85,7 @@ def _arrived(xp: Any, values: Any, positions: Any, shape: Shape) -> Any:
 
 
 composite(
-    "index_put_of", _index_put, functions=("index_put",), methods=("index_put",), bind=_index_put_bind,
+    "index_put_of", _index_put, functions=("index_put",), methods=("index_put",), bind=_index_put_bind, in_place=True,
     samples=(Sample(((3,), (2,)), {"indices": (np.array([0, 2]),)}),),
 )  # fmt: skip
 
@@ -112,6 +112,6 @@ def _put(xp: Any, x: Any, index: Any, source: Any, *, accumulate: bool = False) 
 
 
 composite(
-    "put", _put, grad_fn="PutBackward0", functions=("put",), methods=("put",), reads_values=(1,),
+    "put", _put, grad_fn="PutBackward0", functions=("put",), methods=("put",), reads_values=(1,), in_place=True,
     samples=(Sample(((3,), np.array([0, 2]), (2,))),),
 )  # fmt: skip

@@ -52,12 +52,20 @@ from explain.torch.info import can_cast, finfo, iinfo, promote_types, result_typ
 from explain.torch.places import backends, cpu, cuda, mps  # noqa: E402
 from explain.torch.questions import (  # noqa: E402
     allclose,
+    broadcast_shapes,
+    detach,
     equal,
+    is_complex,
     is_floating_point,
     is_nonzero,
+    is_signed,
     is_tensor,
+    isin,
+    isreal,
     numel,
+    real,
     typename,
+    unravel_index,
 )
 from explain.torch.random import (  # noqa: E402
     bernoulli,
@@ -89,6 +97,7 @@ uint8, int8, int16, int32, int64 = (BY_NAME[name] for name in ("uint8", "int8", 
 float16, float32, float64 = (BY_NAME[name] for name in ("float16", "float32", "float64"))
 half, float, double = float16, float32, float64
 short, int, long, bool = int16, int32, int64, BY_NAME["bool"]
+newaxis = None
 set_default_device = get_default_device = None  # there is only one
 
 for _name, _function in functions("").items():

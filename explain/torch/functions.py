@@ -14,7 +14,7 @@ from explain.tape.tensor import Tensor
 METHODS_TOO = (
     "abs acos acosh arccos arccosh arcsin arcsinh arctan arctanh asin asinh atan atanh ceil clamp clamp_max clamp_min clip "
     "cos cosh deg2rad detach erf erfc exp exp2 expm1 fill fix floor frac i0 ldexp log log10 log1p log2 logit nan_to_num neg "
-    "negative rad2deg reciprocal round rsqrt sin sinc sinh sqrt square tan trunc xlogy zero"
+    "negative index_put rad2deg reciprocal round rsqrt sin sinc sinh sqrt square tan trunc xlogy zero"
 ).split()
 """Methods in place that torch offers as functions, too: ``torch.exp_(x)`` is ``x.exp_()``."""
 

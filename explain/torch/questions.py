@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from explain.tape.tensor import Tensor
+from explain.tape.tensor import Size, Tensor, leaf
 from explain.torch.creation import check_tensor
 
 
@@ -54,3 +54,62 @@ def allclose(input: Tensor, other: Tensor, rtol: float = 1e-5, atol: float = 1e-
 def typename(obj: Any) -> str:
     """The name of a type as torch says it."""
     return obj.type() if isinstance(obj, Tensor) else type(obj).__qualname__
+
+
+def is_complex(input: Tensor) -> bool:
+    """Whether the entries are complex numbers: there are none here."""
+    check_tensor("is_complex", input)
+    return False
+
+
+def is_signed(input: Tensor) -> bool:
+    """Whether the dtype has negative numbers."""
+    check_tensor("is_signed", input)
+    return input.array.dtype.kind != "u"
+
+
+def isreal(input: Tensor) -> Tensor:
+    """Where entries are real: everywhere."""
+    check_tensor("isreal", input)
+    return leaf(np.ones(input.array.shape, bool))
+
+
+def real(input: Tensor) -> Tensor:
+    """The real part: the very same tensor."""
+    check_tensor("real", input)
+    return input
+
+
+def isin(elements: Any, test_elements: Any, *, assume_unique: bool = False, invert: bool = False) -> Tensor:
+    """Which of the elements occur among the others."""
+    a, b = (np.asarray(t.array if isinstance(t, Tensor) else t) for t in (elements, test_elements))
+    return leaf(np.asarray(np.isin(a, b, invert=invert))[()])
+
+
+def broadcast_shapes(*shapes: Any) -> Size:
+    """The shape that shapes have in common when axes of size 1 are repeated. Raises torch's RuntimeError."""
+    sizes = [(s,) if isinstance(s, int) else tuple(s) for s in shapes]
+    rank = max(map(len, sizes), default=0)
+    common = (1,) * rank
+    for at, shape in enumerate(sizes):
+        for k in range(-1, -len(shape) - 1, -1):
+            if shape[k] not in (1, common[k]) and common[k] != 1:
+                raise RuntimeError(
+                    f"Attempting to broadcast a dimension of length {shape[k]} at {k}! Mismatching argument at index {at} "
+                    f"had {shape}; but expected shape should be broadcastable to {list(common)}"
+                )
+        common = tuple([n if m == 1 else m for m, n in zip(common, (1,) * (rank - len(shape)) + shape, strict=True)])
+    return Size(common)
+
+
+def unravel_index(indices: Tensor, shape: Any) -> tuple[Tensor, ...]:
+    """Positions counted row by row as positions along each axis."""
+    check_tensor("unravel_index", indices)
+    sizes = (shape,) if isinstance(shape, int) else tuple(shape)
+    return tuple([leaf(np.asarray(p)[()]) for p in np.unravel_index(indices.array, sizes)])
+
+
+def detach(input: Tensor) -> Tensor:
+    """The values without their history, in the same memory."""
+    check_tensor("detach", input)
+    return input.detach()
