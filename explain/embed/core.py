@@ -52,11 +52,15 @@ class Shown:
 
 
 class Embedder:
-    """Shows blocks. ``cache``: where results are kept, None for nowhere. ``timeout`` in seconds and ``memory`` in bytes
-    limit a program."""
+    """Shows blocks. ``cache``: where results are kept, None for nowhere. ``root``: the folder that the sources of blocks are
+    named from; files are looked up beside the text that names them, and none outside of it is read. ``timeout`` in seconds
+    and ``memory`` in bytes limit a program."""
 
-    def __init__(self, cache: Cache | None = None, *, timeout: float = 10.0, memory: int = 2 << 30) -> None:
+    def __init__(
+        self, cache: Cache | None = None, *, root: str | Path = ".", timeout: float = 10.0, memory: int = 2 << 30
+    ) -> None:
         self.cache = cache
+        self.root = Path(root)
         self.timeout = timeout
         self.memory = memory
 
@@ -77,6 +81,7 @@ class Embedder:
         """
         try:
             before = continued(fence, earlier)
+            folder = (self.root / fence.source).parent
             derived: dict[str, Any] = {
                 "kind": fence.kind,
                 "text": fence.text,
@@ -84,7 +89,7 @@ class Embedder:
                 "options": {name: fence.options.get(name, ()) for name in ("at", "shape", "v", "wrt", "of", "backward")},
                 "claims": [[c.of, c.wrt, c.formula] for c in fence.claims],
                 "expected": fence.option("expect-error"),
-                "files": {path: _content(path) for path in _files(fence)},
+                "files": {name: _content(folder / name) for name in _files(fence)},
             }
             looks = {
                 "format": format,
@@ -105,7 +110,7 @@ class Embedder:
             problems = [Problem(fence.source, fence.line + offset, words) for offset, words in found["problems"]]
             for k, words in found["claims"]:
                 problems.append(Problem(fence.source, fence.claims[k].line, words))
-            return Shown(found["text"], tuple(problems), tuple(derived["files"]))
+            return Shown(found["text"], tuple(problems), tuple([str(folder / name) for name in derived["files"]]))
         except ExplainError as error:
             return refused(fence, error, format)
 
@@ -119,12 +124,14 @@ class Embedder:
 
     def _run(self, fence: Fence, before: Sequence[Fence], derived: Any) -> Run:
         from explain.embed.running import decoded, encoded, run_fence
+        from explain.program.makers import files_from
 
         key = key_of({"run": derived})
         kept = self.cache.get(key) if self.cache else None
         if kept is not None:
             return decoded(kept)
-        run = run_fence(fence, before, timeout=self.timeout, memory=self.memory)
+        with files_from((self.root / fence.source).parent, self.root):
+            run = run_fence(fence, before, timeout=self.timeout, memory=self.memory)
         if self.cache and (run.outcome != "bounded" or derived["expected"]):  # a slow machine may be faster tomorrow
             self.cache.put(key, encoded(run))
         return run
@@ -179,8 +186,8 @@ def _files(fence: Fence) -> list[str]:
     return sorted({a or b for value in values for a, b in READ.findall(value)})
 
 
-def _content(path: str) -> str | None:
+def _content(path: Path) -> str | None:
     try:
-        return hashlib.sha256(Path(path).read_bytes()).hexdigest()
+        return hashlib.sha256(path.read_bytes()).hexdigest()
     except OSError:
         return None

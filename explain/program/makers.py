@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,7 @@ MAX_ENTRIES = 50_000_000
 MAX_AXES = 32
 FLOAT64 = np.dtype(np.float64)
 EXACT = 2.0**53
+_folders: ContextVar[tuple[Path, Path] | None] = ContextVar("folders", default=None)
 
 KINDS = {
     "int": "int", "int64": "int", "long": "int", "bool": "bool", "float": "float32", "float32": "float32",
@@ -255,7 +258,7 @@ def load(file: File) -> Entries:
     name, place = file.name, file.place
     if not name:
         raise InputError("after @ comes the name of a .npy file", place, "For example: @data.npy")
-    path = Path(name)
+    path = _path(name, place)
     hint = "Save an array by numpy.save('data.npy', array)"
     try:
         if path.suffix == ".npz":
@@ -279,6 +282,27 @@ def load(file: File) -> Entries:
     if entries is None:
         raise InputError(f"{name} holds {array.dtype}, which is not a number type", place, hint)
     return entries
+
+
+@contextmanager
+def files_from(folder: Path, root: Path) -> Iterator[None]:
+    """Inside the block names of files are looked up in ``folder``, and only what lies below ``root`` is read."""
+    token = _folders.set((folder, root))
+    try:
+        yield
+    finally:
+        _folders.reset(token)
+
+
+def _path(name: str, place: Place | None) -> Path:
+    folders = _folders.get()
+    if folders is None:
+        return Path(name)
+    folder, root = folders
+    path = (folder / name).resolve()
+    if not path.is_relative_to(root.resolve()):
+        raise InputError(f"{name} lies outside of {root}", place, "Only files below this folder are read")
+    return path
 
 
 def from_array(array: np.ndarray) -> Entries | None:

@@ -9,6 +9,7 @@ and what people write in sympy and NumPy is understood: ``Rational(3, 2)``, ``Ab
 from __future__ import annotations
 
 import ast
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -111,7 +112,7 @@ class _Rewriting(ast.NodeTransformer):
         if entry and entry["name"] in self.arrays:
             return self.entry(node, entry["name"], [int(k) for k in entry["places"][1:].split("_")])
         if node.id == "E":
-            return self.put(ast.Constant(float(np.e)))
+            return self.put(ast.Constant(math.e))
         if node.id == "oo":
             return self.put(ast.Name("inf", ast.Load()))
         return node

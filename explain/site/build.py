@@ -191,7 +191,9 @@ class _Build:
     def _tasks(self, pages: Sequence[Page]) -> list[Task]:
         """The work that renders these pages: one task per page, one per op for all its languages."""
         defaults = tuple(sorted(self.settings.defaults.items()))
-        tasks: list[Task] = [PageTask(page, str(self.cache.folder), defaults) for page in pages if not page.op]
+        tasks: list[Task] = [
+            PageTask(page, str(self.cache.folder), defaults, str(self.src)) for page in pages if not page.op
+        ]
         ops: dict[str, list[tuple[str, str]]] = {}
         for page in pages:
             if page.op:

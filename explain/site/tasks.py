@@ -16,11 +16,13 @@ from explain.site.sources import Page
 
 
 class PageTask(NamedTuple):
-    """Render a page in Markdown. ``cache``: where derivations are kept; ``defaults``: options of its fences."""
+    """Render a page in Markdown. ``cache``: where derivations are kept; ``defaults``: options of its fences; ``src``: the
+    folder that the page's path begins in."""
 
     page: Page
     cache: str
     defaults: tuple[tuple[str, str], ...]
+    src: str
 
     @property
     def name(self) -> str:
@@ -34,7 +36,7 @@ class PageTask(NamedTuple):
     def work(self) -> dict[str, Piece]:
         """The piece of the page, under its path."""
         page = self.page
-        body = _markdown(page.language, self.cache, self.defaults).body(page.text, page.path, page.title)
+        body = _markdown(page.language, self.cache, self.defaults, self.src).body(page.text, page.path, page.title)
         reads = tuple([(path, digest_of(Path(path))) for path in body.reads])
         told = Told(body.headings, body.anchors, body.links, body.sections, body.problems, reads)
         return {page.path: Piece(body.html, told, body.derived)}
@@ -106,7 +108,7 @@ def digest_of(path: Path) -> str:
 
 
 @lru_cache(4)
-def _markdown(language: str, cache: str, defaults: tuple[tuple[str, str], ...]) -> Any:
+def _markdown(language: str, cache: str, defaults: tuple[tuple[str, str], ...], src: str) -> Any:
     from explain.embed.cache import Cache
     from explain.embed.core import Embedder
     from explain.render.templates import templates_in
@@ -114,4 +116,4 @@ def _markdown(language: str, cache: str, defaults: tuple[tuple[str, str], ...]) 
     from explain.site.markdown import Markdown
 
     options = {"lang": language, **dict(defaults)}
-    return Markdown(words_of(templates_in(language)), Embedder(Cache(cache)), **options)
+    return Markdown(words_of(templates_in(language)), Embedder(Cache(cache), root=src), **options)

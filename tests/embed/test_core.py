@@ -143,15 +143,18 @@ def test_a_damaged_entry_is_made_again(embedder: Embedder, cache: Cache) -> None
     assert embedder.show(fence(PROGRAM), "md") == first
 
 
-def test_a_file_that_changes_is_read_again(embedder: Embedder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_is_looked_up_beside_the_text_and_read_again_when_it_changes(cache: Cache, tmp_path: Path) -> None:
     import numpy as np
 
-    monkeypatch.chdir(tmp_path)
+    embedder = Embedder(cache, root=tmp_path)
+    (tmp_path / "notes").mkdir()
     shown: list[Shown] = []
     for value in ([1.0, 2.0], [3.0, 4.0]):
-        np.save("x.npy", np.array(value))
-        shown.append(embedder.show(fence("#| at: x=@x.npy\nsum(x**2)"), "md"))
-    assert shown[0].reads == ("x.npy",) and "tensor([2., 4.]" in shown[0].text and "tensor([6., 8.]" in shown[1].text
+        np.save(tmp_path / "notes" / "x.npy", np.array(value))
+        block = read_fence("#| at: x=@x.npy\nsum(x**2)", source="notes/page.md", line=1)
+        shown.append(embedder.show(block, "md"))
+    assert shown[0].reads == (str(tmp_path / "notes" / "x.npy"),)
+    assert "tensor([2., 4.]" in shown[0].text and "tensor([6., 8.]" in shown[1].text
 
 
 def test_a_cache_that_cannot_be_written_only_costs_time(tmp_path: Path) -> None:
@@ -181,3 +184,15 @@ def test_claims_are_told_on_the_page(embedder: Embedder, format: str, lang: str)
     text = embedder.show(fence(CLAIMS, f"lang={lang} show=answer"), format).text
     right, wrong = {"en": ("proved by algebra", "wrong"), "zh": ("代数", "错误")}[lang]
     assert right in text and wrong in text and "x[1]" in text
+
+
+@pytest.mark.parametrize("name", ["../x.npy", "/etc/x.npy"])
+def test_no_file_outside_of_the_texts_is_read(cache: Cache, tmp_path: Path, name: str) -> None:
+    import numpy as np
+
+    root = tmp_path / "docs"
+    root.mkdir()
+    np.save(tmp_path / "x.npy", np.ones(2))
+    block = read_fence(f"#| at: x=@{name}\nsum(x**2)", source="page.md", line=1)
+    (problem,) = Embedder(cache, root=root).show(block, "md").problems
+    assert "lies outside of" in problem.message
