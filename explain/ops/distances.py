@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from explain.ops.base import Op, Options, Sample, Shape, axes, broadcast_error, word
+from explain.ops.base import Op, Options, Sample, Shape, axes, broadcast_error, numpy_dtype, word
 from explain.ops.norms import Norm, norm_of, vector_norm
-from explain.ops.registry import block
+from explain.ops.registry import block, composite
 
 NORM: Any = Norm
 
@@ -109,3 +109,24 @@ class Cdist(Distance):
         *batch, i, j = out
         k = s.index(a.shape[-1])
         return norm_of(s, a.at((*batch, i, k)) - b.at((*batch, j, k)), (k,), p)
+
+
+def _pdist(xp: Any, x: Any, *, p: float = 2.0) -> Any:
+    """The distances of all pairs of rows, each pair once."""
+    if x.ndim != 2:
+        raise RuntimeError(f"pdist only supports 2D tensors, got: {x.ndim}D")
+    if numpy_dtype(x).kind != "f":
+        raise RuntimeError("pdist only supports floating-point dtypes")
+    if p < 0:
+        raise RuntimeError("pdist only supports non-negative p values")
+    first, second = np.triu_indices(x.shape[0], 1)
+    difference = xp.sub(xp.index_select(x, first, dim=0), xp.index_select(x, second, dim=0))
+    if not difference.shape[1]:
+        return xp.sum(difference, dim=1)
+    return xp.norm(difference, p=float(p), dim=1)
+
+
+composite(
+    "pdist", _pdist, functions=("pdist", "F.pdist"), grad_fn="PdistBackward0",
+    samples=(Sample(((3, 2),)), Sample(((3, 2),), {"p": 1.0})),
+)  # fmt: skip

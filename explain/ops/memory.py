@@ -35,6 +35,18 @@ FILL = elementwise(
     rule="copy",
     samples=(Sample(((2, 3), (2, 3))), Sample(((2, 3), (3,))), Sample(((2, 3), ()))),
 )
+
+
+def _fill(xp: Any, x: Any, value: Any) -> Any:
+    if getattr(value, "ndim", 0):
+        raise RuntimeError(f"fill only supports 0-dimension value tensor but got tensor with {value.ndim} dimensions.")
+    return xp.fill(x, value)
+
+
+composite(
+    "fill_of", _fill, functions=("fill",), numbers=(1,), samples=(Sample(((2, 3), ())),),
+    grad_fn=lambda shapes, options: "FillBackward0" if shapes[1] is None else "FillBackward1",
+)  # fmt: skip
 COPIED = elementwise(
     "copied",
     lambda x: x.copy(),
