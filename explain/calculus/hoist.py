@@ -100,3 +100,12 @@ def _is_position(p: Expr, n: Any, sizes: dict[Index, Any]) -> bool:
     if isinstance(p, Index):
         return p in sizes and (sizes[p] == n or numeric_size(sizes[p]) <= numeric_size(n))
     return isinstance(p, Entry) or bool(p.is_Integer and 0 <= p < numeric_size(n))
+
+
+def without_sums_of_one(e: Expr, place: Expr) -> Expr:
+    """Without sums along axes of size 1. ``place``: the only position there is, 0 or an index along such an axis."""
+    if not e.has(Total):
+        return e
+    e = rebuild(e, [without_sums_of_one(a, place) for a in e.args])
+    single = {i: place for i, n in e.limits if n == 1} if isinstance(e, Total) else {}
+    return Total(substitute(e.body, single), *(limit for limit in e.limits if limit[0] not in single)) if single else e

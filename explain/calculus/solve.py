@@ -9,9 +9,21 @@ from __future__ import annotations
 
 from typing import Any
 
-from sympy import Add, Eq, Expr, Ge, Gt, Integer, Le, Lt, S, Symbol
+from sympy import Add, Eq, Expr, Ge, Gt, Integer, Le, Lt, Mul, S, Symbol
 
-from explain.calculus.symbols import FRESH, Digit, Index, Indicator, Size, Where, numeric_size, relation, substitute
+from explain.calculus.hoist import without_sums_of_one
+from explain.calculus.symbols import (
+    FRESH,
+    Digit,
+    Index,
+    Indicator,
+    Size,
+    Where,
+    numeric_size,
+    rebuild,
+    relation,
+    substitute,
+)
 from explain.calculus.symbols import size as size_symbol
 
 Bind = tuple[Index, Any]
@@ -37,9 +49,11 @@ def solve(
 
 
 def plain_positions(e: Expr, free: tuple[Bind, ...]) -> Expr:
-    """Positions read off where the ranges of ``free`` decide them: reshaped there and back, x[⌊(2i + j)/2⌋ mod 3, …] is
-    x[i, j]."""
-    return _System([], {}, {i: n for i, n in free if isinstance(i, Index)}).decided(e)
+    """Positions read off where ranges decide them, of ``free`` and of sums over one position: reshaped there and back,
+    x[⌊(2i + j)/2⌋ mod 3, …] is x[i, j]."""
+    return _System([], {}, {i: n for i, n in free if isinstance(i, Index)}).decided(
+        without_sums_of_one(e, next((i for i, n in free if n == 1), S.Zero))
+    )
 
 
 class _System:
@@ -65,6 +79,7 @@ class _System:
         """The factor with every inequality settled, and every digit read off, that the ranges of its indices decide."""
         if f.has(Digit):
             f = self._with_plain_digits(f)
+            f = self._with_told_digits(f)
         if not f.has(Indicator, Where):
             return f
         return substitute(f, {c: S(truth) for c in f.atoms(Ge, Gt, Le, Lt) if (truth := self._truth(c)) is not None})
@@ -78,6 +93,58 @@ class _System:
             if not plain:
                 return f
             f = substitute(f, plain)
+
+    def _with_told_digits(self, e: Expr) -> Expr:
+        """What a bracket on a digit of p says of p, put to use. [⌊p/s⌋ mod n = c] of the leading digit is
+        c s ≤ p < (c + 1) s, and beside it p mod s is p − c s; beside [p mod s = c], s ⌊p/s⌋ is p − c."""
+        if not (e.has(Indicator) and e.has(Digit)):
+            return e
+        brackets = self._leading(e)
+        if brackets is not None:
+            return Mul(*brackets)
+        if not e.is_Mul:
+            args = [self._with_told_digits(a) for a in e.args]
+            return e if args == list(e.args) else rebuild(e, args)
+        factors = list(e.args)
+        for f in e.args:
+            known = self._told(f)
+            if known is not None:
+                factors = [g if g == f or not g.has(Digit) else self._told_of(known, g) for g in factors]
+        factors = [self._with_told_digits(f) for f in factors]
+        return e if factors == list(e.args) else Mul(*factors)
+
+    def _told(self, f: Expr) -> tuple[Digit, Expr] | None:
+        """The digit and the number that a bracket says are equal."""
+        if not (isinstance(f, Indicator) and isinstance(f.condition, Eq)):
+            return None
+        digit, c = f.condition.args if isinstance(f.condition.args[0], Digit) else f.condition.args[::-1]
+        known = isinstance(digit, Digit) and digit.atoms(Index) <= {*self.binds, *self.others}
+        return (digit, c) if known and _is_constant(c) else None
+
+    def _told_of(self, known: tuple[Digit, Expr], e: Expr) -> Expr:
+        """The factor beside a bracket, in which one digit of p is known."""
+        (p, stride, modulus), c = known[0].args, known[1]
+        if stride != 1:
+            rest = Digit(p, S.One, stride)
+            return substitute(e, {rest: (p - c * stride).expand()}) if self._leading(Indicator(Eq(known[0], c))) else e
+        low, high = self._range(p)
+        if low is None or high is None or low < 0:
+            return e
+        higher = [d for d in e.atoms(Digit) if d.args[:2] == (p, modulus) and high < numeric_size(modulus * d.args[2])]
+        return substitute(e, {modulus * d: (p - c).expand() for d in higher}) if higher else e
+
+    def _leading(self, f: Expr) -> list[Expr] | None:
+        """The brackets that a bracket on the leading digit of p stands for."""
+        known = self._told(f)
+        if known is None:
+            return None
+        (p, stride, modulus), c = known[0].args, known[1]
+        low, high = self._range(p)
+        if low is None or high is None or low < 0 or high >= numeric_size(stride * modulus):
+            return None
+        start, end = numeric_size(c * stride), numeric_size((c + 1) * stride)
+        brackets = [_bracket(p, Ge, Integer(start))] if low < start else []
+        return brackets + ([_bracket(p, Le, Integer(end - 1))] if high >= end else [])
 
     def _plain_digit(self, digit: Digit) -> Expr:
         """⌊p / s⌋ mod n without what cannot move it: multiples of s n, and a part of p that stays below s; p itself if

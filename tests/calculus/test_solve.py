@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from sympy import Integer, S
+from sympy import Eq, Integer, S, Tuple
 
 from explain.calculus.solve import plain_positions, solve
-from explain.calculus.symbols import Digit, Entry, Index, Indicator, TensorName, size
+from explain.calculus.symbols import Digit, Entry, Index, Indicator, TensorName, Total, size
 
 K, T = Index("k"), Index("t")
 X, Y = TensorName("x"), TensorName("y")
@@ -43,3 +43,32 @@ def test_reshaped_there_and_back_is_the_same_place() -> None:
     assert plain_positions(Entry(X, Digit(again, size(3), size(2)), Digit(again, S.One, size(3))), free) == Entry(X, i, j)
     other = Entry(X, size(2) * Digit(p, size(3), size(2)) + Digit(p, S.One, size(2)))  # not the digits of one number
     assert plain_positions(other, ((p, size(6)),)) != Entry(X, p)
+
+
+LEADING, LAST = Digit(K, size(2), size(3)), Digit(K, S.One, size(2))
+
+
+@pytest.mark.parametrize(
+    ("e", "plain"),
+    [
+        (Indicator(Eq(LEADING, 0)), Indicator(K <= 1)),
+        (Indicator(Eq(LEADING, 1)), Indicator(K >= 2) * Indicator(K <= 3)),
+        (Indicator(Eq(LEADING, 2)), Indicator(K >= 4)),
+        (Indicator(Eq(LEADING, 2)) * Entry(X, LAST), Indicator(K >= 4) * Entry(X, K - 2 * size(2))),
+        (Indicator(Eq(LAST, 1)) * Entry(X, size(2) * LEADING + 1), Indicator(Eq(LAST, 1)) * Entry(X, K)),
+        (Indicator(Eq(LAST, 1)) * Entry(X, LEADING), Indicator(Eq(LAST, 1)) * Entry(X, LEADING)),
+    ],
+)
+def test_a_bracket_on_a_digit_says_where_the_index_is(e: object, plain: object) -> None:
+    assert plain_positions(e, ((K, size(6)),)) == plain
+
+
+def test_beyond_the_digits_range_a_bracket_stays_as_it_is() -> None:
+    e = Indicator(Eq(LEADING, 0)) * Entry(X, LAST)
+    assert plain_positions(e, ((K, size(7)),)) == e
+
+
+def test_a_sum_over_one_position_is_its_term() -> None:
+    e = Total(Entry(X, T, K), Tuple(K, size(1)))
+    assert plain_positions(e, ((T, size(2)),)) == Entry(X, T, 0)
+    assert plain_positions(e, ((T, size(1)),)) == Entry(X, T, T)
