@@ -202,6 +202,12 @@ class Conv(_Convolving):
         if padding == "same":
             if any(s != 1 for s in given["stride"]):
                 raise RuntimeError("padding='same' is not supported for strided convolutions")
+            x, weight = given["x"], given["weight"]
+            if len(kernel) != self.axes:
+                raise RuntimeError(
+                    f"Expected {weight.ndim}-dimensional input for {weight.ndim}-dimensional weight{list(weight.shape)}, "
+                    f"but got {x.ndim}-dimensional input of size {list(x.shape)} instead"
+                )
             total = [d * (k - 1) for d, k in zip(given["dilation"], kernel, strict=True)]
             given["padding"] = tuple((t // 2, t - t // 2) for t in total)
             return

@@ -148,7 +148,14 @@ class AdaptiveMaxPool(MaxPooling):
 
 
 def _refuse_rank(name: str, shape: Shape, axes: int) -> None:
-    if len(shape) in (axes + 1, axes + 2):
+    fits = len(shape) in (axes + 1, axes + 2)
+    empty = [k for k, n in enumerate(shape[-axes - 1 :]) if n == 0] if fits and not name.startswith("adaptive") else []
+    if empty and axes > 1:
+        raise RuntimeError(
+            f"{name}_with_indices_out_cpu_template(): Expected input's non-batch dimensions to have positive length, but "
+            f"input has a shape of {list(shape)} and non-batch dimension {empty[0]} has length zero!"
+        )
+    if fits and not empty:
         return
     if name.startswith("adaptive"):
         if axes > 1 and len(shape) <= axes:
