@@ -191,11 +191,12 @@ class _Planner:
             for s in symbolic.steps
         }
         steps = tuple(self._step(link) for link in symbolic.links)
-        closed = {}
-        for leaf in self.wanted:
-            form = symbolic.closed.get(leaf)
-            if form is not None and weight(self._with_lets(form)) <= READABLE:
-                closed[leaf] = self._closed(form, symbolic.targets[leaf], symbolic.rows)
+        forms = {leaf: self._with_lets(form) for leaf in self.wanted if (form := symbolic.closed.get(leaf)) is not None}
+        targets = {leaf: symbolic.targets[leaf] for leaf, form in forms.items() if weight(form) <= READABLE}
+        written_out = {leaf: self._written_out(forms[leaf], (*symbolic.rows, *targets[leaf])) for leaf in targets}
+        if any(weight(e) > SHOWN for e in written_out.values()):  # then all of them in the names of the steps
+            written_out = {leaf: forms[leaf] for leaf in targets}
+        closed = {leaf: self._closed(e, targets[leaf], symbolic.rows) for leaf, e in written_out.items()}
         return Plan(
             tuple(groups), self.names, self.deriver.given, rows, steps, closed, symbolic.closed, symbolic.targets,
             symbolic.rows, tuple(self.lets.values()), seed_name,
@@ -319,13 +320,14 @@ class _Planner:
 
     # closed forms
 
-    def _closed(self, form: Expr, target: tuple[Bind, ...], rows: tuple[Bind, ...]) -> PlannedClosedForm:
-        expanded = self._with_lets(plain_positions(self.deriver.expanded(self._with_lets(form)), (*rows, *target)))
-        short = self._with_lets(form)
-        raw = expanded if weight(expanded) <= SHOWN else short
+    def _written_out(self, form: Expr, free: tuple[Bind, ...]) -> Expr:
+        """The formula in the names of what the program was given."""
+        return self._with_lets(plain_positions(self.deriver.expanded(form), free))
+
+    def _closed(self, raw: Expr, target: tuple[Bind, ...], rows: tuple[Bind, ...]) -> PlannedClosedForm:
         free = (*just_indices(rows), *just_indices(target))
         lets = [p for p in self.lets.values() if raw.has(TensorName(p.name))]
-        made = [n for i, n in self.names.items() if self.tape.values[i].source is not None]
+        made = [n for i, n in sorted(self.names.items()) if self.tape.values[i].source is not None]
         formulas = {s.name: s.formula for s in self.deriver.steps if s.written is not None}
         told, steps = set().union(*(e.atoms(TensorName) for e in (raw, *(p.raw for p in lets)))), []
         for n in reversed(made):  # what a definition uses is made before it

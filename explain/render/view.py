@@ -223,7 +223,8 @@ def step_view(s: Step, d: Derivation, t: Typesetter) -> View:
         "matrix": None,
         "numbers": None,
         "flattened": any(len(part) > 1 for part in s.jacobian_shape),
-        "jacobian_matrix": None if s.jacobian_matrix is None else t.array(s.jacobian_matrix),
+        "jacobian_matrix": t.array(s.jacobian_matrix) if s.jacobian_matrix is not None and _holds(s) else None,
+        "beyond": not _holds(s),
         "upstream": t.name(bar),
         "downstream": t.name(f"bar({s.input})"),
         "operations": [_operation(o, t) for o in s.operations],
@@ -252,12 +253,25 @@ def _arrival(s: Step, d: Derivation, t: Typesetter, letters: tuple[str, ...]) ->
     return t.entry(f"bar({s.input})", letters)
 
 
+def _holds(s: Step) -> bool:
+    """Whether the step's Jacobian gives its numbers. Where values are not finite, PyTorch's need not be the formula's:
+    the norm's slope at 0 is 0/0, and PyTorch takes 0."""
+    if all(c.reason != "not_finite" for c in s.checks):
+        return True
+    if s.jacobian_matrix is None:
+        return not np.all(np.isfinite(s.upstream))
+    jacobian, upstream = np.asarray(s.jacobian_matrix, float), np.ravel(np.asarray(s.upstream, float))
+    with np.errstate(all="ignore"):
+        sent = np.where(jacobian == 0, 0.0, jacobian * upstream[:, None]).sum(0)
+    return np.array_equal(sent, np.ravel(s.value), equal_nan=True) or not np.all(np.isfinite(upstream))
+
+
 def _numbers(s: Step, d: Derivation, t: Typesetter) -> str:
     """symbol = substitution = value."""
     sides = [_arrival(s, d, t, ())]
     rounded = not figures.is_exact(s.value)
     overwritten = any(c.reason == "written" for c in s.checks)  # then the values shown are not those that backward met
-    if s.matrix is not None and not overwritten:
+    if s.matrix is not None and not overwritten and _holds(s):
         values = {r.name: r.value for r in d.rows if r.value is not None} | {f"bar({s.output})": s.upstream}
         named = tensor_names(s.matrix)
         used = {name: a for name, a in values.items() if name in named}

@@ -28,6 +28,7 @@ from explain.calculus.symbols import Call, Entry, TensorName, late
 from explain.render.names import distinct
 from explain.render.plain import plain, plain_matrix, plain_name
 from tests.calculus.op_formulas import op_formulas
+from tests.render.pages import run_of
 
 TABLE = [
     ("x", "x"),
@@ -253,3 +254,22 @@ def test_entries_at_fixed_places_are_put_in_too() -> None:
     """A line with numbers has no name left in it, not even that of one entry."""
     text = explain.expr("sum(c*x)", c=[-2], x=[1, 2]).render("text")
     assert "x̄ = (-2)·𝟏·1 = [-2, -2]" in text
+
+
+@pytest.mark.parametrize(("expression", "x"), [("norm(x)", [0.0, 0.0]), ("sum(sqrt(x)*0)", [0.0, 1.0])])
+def test_where_the_formula_does_not_give_the_numbers_none_are_put_in(expression: str, x: list[float]) -> None:
+    text = explain.expr(expression, x=x).render("text")
+    assert "The formula does not give these numbers" in text
+    assert "J = " not in text and "/0" not in text and "changes nothing" not in text
+
+
+def test_an_infinite_slope_is_what_the_formula_gives() -> None:
+    text = explain.expr("sum(1/x)", x=[0.0, 1.0]).render("text")
+    assert "J = [[-inf, -1]]" in text and "The formula does not give" not in text
+
+
+def test_closed_forms_of_one_program_speak_in_the_same_names() -> None:
+    """Either all of them are written out, or all are in the names of the steps, which are defined below them."""
+    text = run_of("logistic").render("text", show="answer")
+    assert "∂loss/∂b = 1/3·Σᵢ (pᵢ − yᵢ)" in text
+    assert text.index("where u₁[i] = Σⱼ Xᵢⱼ·wⱼ + b") < text.index("where pᵢ = σ(u₁[i])")
