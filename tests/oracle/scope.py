@@ -14,6 +14,7 @@ COUNTS = (
 RANDOM = "random draws by algorithms of torch's that are not reproduced here, on which the result depends"
 
 NO_DERIVATIVE = "not served: torch's backward is not the derivative of its forward: it takes for granted that a log_softmax stands before"
+NO_TENSORS = "shapes go in and come out, no tensors"
 NO_FLOW = "random numbers that torch lets require a gradient, which is zero"
 
 DEVICE = "devices that are not the CPU"
@@ -36,6 +37,7 @@ EXCLUDED = {
     COUNTS: "nextafter frexp histogramdd isin",
     RANDOM: """cauchy geometric log_normal svd_lowrank pca_lowrank nn.functional.fractional_max_pool2d
         nn.functional.fractional_max_pool3d""",
+    NO_TENSORS: "broadcast_shapes",
     NO_DERIVATIVE: "nn.functional.ctc_loss",
     NO_FLOW: "normal. normal.number_mean bernoulli",
 }
