@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -208,11 +209,19 @@ def _error(ran: Ran) -> dict[str, Any] | None:
     if ran.outcome == "bounded":
         kind = next((key for limit, key in LIMITS.items() if isinstance(error, limit)), "time")
         words = str(error)
-        return {"type": type(error).__name__, "message": words, "line": ran.line, "kind": f"limit_{kind}", "details": {}}
+        line = _loop_around(ran.source.code, ran.line) if kind == "time" else ran.line
+        return {"type": type(error).__name__, "message": words, "line": line, "kind": f"limit_{kind}", "details": {}}
     kind, details = kind_of(error, [*ran.tensors, *ran.values])
     message = error.message if isinstance(error, InputError) else str(error)
     message = message.replace("explain.torch", "torch")  # a program knows our modules by torch's names
     return {"type": type(error).__name__, "message": message, "line": ran.line, "kind": kind, "details": details}
+
+
+def _loop_around(code: str, line: int | None) -> int | None:
+    """The line of the outermost loop that a line stands in: where in its turn the clock struck is chance."""
+    loops = (node for node in ast.walk(ast.parse(code)) if isinstance(node, ast.For | ast.While))
+    around = [node.lineno for node in loops if line is not None and node.lineno <= line <= (node.end_lineno or line)]
+    return min(around, default=line)
 
 
 def _refused(source: Source, refusal: Refusal, line: int | None) -> dict[str, Any]:

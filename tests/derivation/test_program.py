@@ -11,8 +11,10 @@ import numpy as np
 import pytest
 
 from explain.derivation.model import Derivation, Run
-from explain.derivation.program import run_program
+from explain.derivation.program import document, run_program, run_source
 from explain.ops import REGISTRY
+from explain.program.paste import read_program
+from explain.program.session import Ran
 from explain.render.document import NAMES
 
 PROGRAMS = Path(__file__).parent / "programs"
@@ -156,3 +158,11 @@ def test_a_rule_that_is_wrong_by_a_thousandth_fails_the_page(monkeypatch: pytest
     assert not d.ok
     assert {c.status for c in d.gradients[0].checks} == {"failed"}
     assert not replace(run("unrolled"), derivations=(d,)).ok
+
+
+def test_a_program_whose_time_is_over_stopped_in_its_loop_wherever_in_a_turn() -> None:
+    text = "n = 0\nwhile True:\n    for k in range(3):\n        n = n + k\n    n = n - 3\n"
+    ran = run_source(read_program(text), timeout=0.2)
+    assert isinstance(ran, Ran)
+    found = document(ran)
+    assert found.error is not None and (found.error["kind"], found.error["line"]) == ("limit_time", 2)
