@@ -228,9 +228,15 @@ def _publish(run: Run, options: argparse.Namespace) -> None:
         return
     text = run.render(format, **asked, standalone=not options.fragment, **looks)
     if target is None:
-        sys.stdout.write(text)
+        sys.stdout.write(_carried(text) if format == "text" else text)
     else:
         _written(target, lambda: target.write_text(text, encoding="utf-8"))
+
+
+def _carried(text: str) -> str:
+    from explain.render.carried import carried
+
+    return carried(text, sys.stdout.encoding)
 
 
 def _format_of(target: Path | None) -> str:
@@ -293,7 +299,8 @@ def main(arguments: list[str] | None = None) -> int:
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
-            stream.reconfigure(encoding="utf-8", errors="replace")
+            asked = os.environ.get("PYTHONIOENCODING", "").partition(":")[0]
+            stream.reconfigure(encoding=asked or "utf-8", errors="replace")
     try:
         options = _parser().parse_args(_with_signs(sys.argv[1:] if arguments is None else arguments))
         return int(options.run(options))

@@ -20,6 +20,7 @@ def filters(columns: int, color: bool) -> dict[str, Callable[..., str]]:
     found: dict[str, Callable[..., str]] = {name: _paint(code if color else "") for name, code in PAINT.items()}
     found["width"] = lambda text: width(text)  # type: ignore[assignment, return-value]
     found["wrapped"] = lambda text: wrapped(text, columns)
+    found["line"] = lambda text, lead=4: broken(str(text), columns, " " * lead)
     found["table"] = lambda rows, say, tell, lines: table(rows, say, tell, columns, lines)
     found["calls_table"] = calls_table
     return found
@@ -44,6 +45,46 @@ def wrapped(text: str, columns: int) -> str:
     return "\n".join([*lines, current.rstrip()])
 
 
+BREAKS = (
+    re.compile(r" (?=[=≈→] )|(?<=;) "),
+    re.compile(r" (?=[+−] )"),
+    re.compile(r" (?=[⊙⊘] )"),
+    re.compile(r"(?=·)"),
+    re.compile(r"(?<=,) "),
+    re.compile(r" "),
+)
+"""Where a line of mathematics may be broken: best between the sides of an equation, then between terms, then factors."""
+
+
+def broken(text: str, columns: int, lead: str) -> str:
+    """A line of mathematics after ``lead``; if it is too long, broken before an operator, as far outside of parentheses as
+    can be, its further lines indented by four more."""
+    lines = []
+    indent = lead
+    while width(indent + text) > columns and (at := _break(text, columns - len(indent))):
+        lines.append(indent + text[:at].rstrip())
+        text, indent = text[at:].lstrip(), lead + "    "
+    return "\n".join([*lines, indent + text])
+
+
+def _break(text: str, room: int) -> int:
+    """The best place to break within ``room`` columns: not near the beginning, outermost, by the operator, the last one."""
+    depth, depths = 0, []
+    for c in text:
+        depth -= c in ")]⌋}"
+        depths.append(depth)
+        depth += c in "([⌊{"
+    best: tuple[bool, int, int, int] | None = None
+    for rank, pattern in enumerate(BREAKS):
+        for found in pattern.finditer(text, 1):
+            at = found.start()
+            if width(text[:at].rstrip()) > room or not text[:at].strip():
+                continue
+            key = (3 * at >= room, -depths[min(at, len(text) - 1)], -rank, at)
+            best = key if best is None or key > best else best
+    return best[3] if best else 0
+
+
 def table(rows: list[dict[str, Any]], say: Any, tell: Any, columns: int, lines: bool) -> str:
     """The forward table: name, shape, one entry, value, grad_fn, in aligned columns; values last if they are long.
     ``lines``: with the numbers of the program's lines before all."""
@@ -64,11 +105,10 @@ def table(rows: list[dict[str, Any]], say: Any, tell: Any, columns: int, lines: 
         return _aligned(cells)
     found = []
     for name, shape, entry, value, grad_fn in cells:
-        found.append(
-            f"    {_padded(name, widths[0])}  {_padded(shape, widths[1])}  {entry}" + (f"  {grad_fn}" if grad_fn else "")
-        )
+        head = f"    {_padded(name, widths[0])}  {_padded(shape, widths[1])}  "
+        found.append(head + broken(entry + (f"  {grad_fn}" if grad_fn else ""), columns, " " * width(head)).lstrip())
         if value:
-            found.append(" " * (8 + widths[0] + widths[1]) + f"= {value}")
+            found.append(broken(f"= {value}", columns, " " * width(head)))
     return "\n".join(found)
 
 

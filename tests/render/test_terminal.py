@@ -5,7 +5,9 @@ from __future__ import annotations
 import pytest
 
 from explain.errors import columns
-from explain.render.terminal import wrapped
+from explain.render.carried import carried, in_ascii
+from explain.render.terminal import broken, wrapped
+from tests.render.pages import CASES, run_of
 
 WRAPPED = [
     ("a bb ccc dddd", 8, "a bb ccc\ndddd"),
@@ -23,3 +25,60 @@ WRAPPED = [
 def test_wrapped(text: str, wide: int, shown: str) -> None:
     assert wrapped(text, wide) == shown
     assert all(columns(line) <= wide or " " not in line.strip() for line in shown.splitlines())
+
+
+BROKEN = [
+    ("a = b + c", 20, "  a = b + c"),
+    ("x̄ᵢ = Σⱼ aᵢⱼ·bⱼ = cᵢ", 16, "  x̄ᵢ = Σⱼ aᵢⱼ·bⱼ\n      = cᵢ"),
+    ("aaaa + bb·(c + dddd) + eeee", 22, "  aaaa + bb·(c + dddd)\n      + eeee"),
+    ("J = [[1, 2], [3, 4], [5, 6]]", 20, "  J = [[1, 2],\n      [3, 4],\n      [5, 6]]"),
+    ("aaaaaa·bbbbbb·cccccc", 14, "  aaaaaa\n      ·bbbbbb\n      ·cccccc"),
+    ("unbreakableunbreakable", 10, "  unbreakableunbreakable"),
+]
+
+
+@pytest.mark.parametrize(("text", "wide", "shown"), BROKEN)
+def test_a_line_of_mathematics_breaks_at_an_operator(text: str, wide: int, shown: str) -> None:
+    assert broken(text, wide, "  ") == shown
+    assert "".join(shown.split()) == "".join(text.split())
+
+
+@pytest.mark.parametrize("name", ["net", "logistic", "least-squares", "several-outputs"])
+def test_no_line_of_a_page_is_wider_than_the_terminal(name: str) -> None:
+    for wide in (60, 80):
+        run = run_of(name)
+        page = run.render("text", width=wide)
+        own = run.code.split("\n")
+        for line in page.split("\n"):
+            assert (
+                columns(line) <= wide
+                or line.startswith("Step")
+                or any(part.strip() and part.strip() in line for part in own)
+            ), line
+
+
+IN_ASCII = [
+    ("∂out/∂xᵢ = 2·xᵢ", "d out/d x_i = 2*x_i"),
+    ("x̄ᵢ = Σⱼ Aⱼᵢ·ū₁[j]", "bar(x)_i = sum_j A_ji*bar(u_1)[j]"),
+    ("xᵢ₊₁·[i ≤ 3] − 1", "x[i+1]*[i <= 3] - 1"),
+    ("√(Σᵢ xᵢ⁴)", "sqrt(sum_i x_i^4)"),
+    ("θ̄ = Aᵀ(x ⊙ y)", "bar(theta) = A.T(x .* y)"),
+    ("✓ tape = formula (< 10⁻⁵)", "ok tape = formula (< 10^-5)"),
+    ("h⁽¹²⁾ → δᵢⱼ", "h^(12) -> delta_ij"),
+]
+
+
+@pytest.mark.parametrize(("text", "shown"), IN_ASCII)
+def test_signs_in_ascii(text: str, shown: str) -> None:
+    assert in_ascii(text) == shown and shown.isascii()
+
+
+def test_signs_stay_where_the_output_carries_them() -> None:
+    assert carried("∂x", "utf-8") == "∂x" and carried("∂x", "ascii") == "d x" and carried("é", "latin-1") == "é"
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_every_page_is_readable_in_ascii(name: str) -> None:
+    page = run_of(name).render("text")
+    shown = carried(page, "ascii")
+    assert shown.isascii(), {c for c in shown if not c.isascii()}
