@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from explain.embed.cache import Cache, key_of
 from explain.embed.fence import Fence
+from explain.embed.place import BlockError
 from explain.errors import ExplainError
 
 if TYPE_CHECKING:
@@ -26,11 +27,13 @@ READ = re.compile(r"@\s*([^\s,;)\]]+)|load\(\s*['\"]([^'\"]+)['\"]")
 
 @dataclass(frozen=True)
 class Problem:
-    """What is wrong with a block, where: printed as ``file:line: explain: message``."""
+    """What is wrong with a block, where: printed as ``file:line: explain: message``. ``claim``: the number of the claim that
+    it is about, if it is about one."""
 
     source: str
     line: int
     message: str
+    claim: int | None = None
 
     def __str__(self) -> str:
         return f"{self.source}:{self.line}: explain: {self.message}"
@@ -72,9 +75,12 @@ class Embedder:
         earlier: Sequence[Fence] = (),
         anchor: str = "explain",
         dialect: str = "github",
+        inline: bool = False,
     ) -> Shown:
         """What stands in the block's place: HTML, Markdown or whatever format, without a frame.
 
+        ``format``: of those of ``render_run``, or ``tree``: see ``explain.embed.tree``. ``inline``: only the closed forms
+        of the gradients, to stand in a line.
         ``earlier``: the blocks that this one may continue, in their order. ``anchor``: the word that its anchors begin with.
         ``dialect``: whose Markdown. What is wrong comes back as problems, and the text tells it too; nothing is raised for a
         fault of the block.
@@ -100,6 +106,8 @@ class Embedder:
                 "dialect": dialect,
                 "embedded": anchor,
             }
+            if inline:
+                looks = {name: looks[name] for name in ("format", "index_base", "dialect")}
             page = key_of({"page": derived, "looks": looks})
             kept = self.cache.get(page) if self.cache else None
             if kept is None:
@@ -109,7 +117,7 @@ class Embedder:
             found = json.loads(kept)
             problems = [Problem(fence.source, fence.line + offset, words) for offset, words in found["problems"]]
             for k, words in found["claims"]:
-                problems.append(Problem(fence.source, fence.claims[k].line, words))
+                problems.append(Problem(fence.source, fence.claims[k].line, words, k))
             return Shown(found["text"], tuple(problems), tuple([str(folder / name) for name in derived["files"]]))
         except ExplainError as error:
             return refused(fence, error, format)
@@ -118,7 +126,7 @@ class Embedder:
         from explain.embed.findings import findings
 
         run = self._run(fence, before, derived)
-        text = run.render(**{**looks, "standalone": False})
+        text = _shown(run, looks)
         problems, claims = findings(run, fence, sum(f.text.count("\n") + 1 for f in before))
         return {"text": text, "problems": problems, "claims": claims}
 
@@ -161,9 +169,10 @@ def continued(fence: Fence, earlier: Sequence[Fence]) -> list[Fence]:
 
 def refused(fence: Fence, error: ExplainError, format: str) -> Shown:
     """A block that cannot be shown: its text as it is, with what is wrong."""
-    message = error.message.removeprefix(f"{fence.place}: ")
-    line = fence.line
-    if error.place is not None and error.place.text in fence.text:
+    message, line = error.message, fence.line
+    if isinstance(error, BlockError):
+        message, line = error.words, error.where.line
+    elif error.place is not None and error.place.text in fence.text:
         line += fence.text.count("\n", 0, fence.text.index(error.place.text)) + error.place.line - 1
     words = "\n".join(filter(None, [message, error.place.marked() if error.place else "", error.hint or ""]))
     problem = Problem(fence.source, line, words)
@@ -173,11 +182,25 @@ def refused(fence: Fence, error: ExplainError, format: str) -> Shown:
 def _as_error(fence: Fence, words: str, format: str) -> str:
     from html import escape
 
+    if format == "tree":
+        return json.dumps([["literal_block", {"language": "none"}, fence.text], ["literal_block", {"language": "none"}, words]])
     if format == "html":
         return (
             f'<aside class="told wrong"><pre class="listing">{escape(fence.text)}</pre><pre>{escape(words)}</pre></aside>\n'
         )
     return f"```text\n{fence.text}\n```\n\n```text\n{words}\n```\n" if format == "md" else f"{fence.text}\n\n{words}\n"
+
+
+def _shown(run: Run, looks: dict[str, Any]) -> str:
+    if "embedded" not in looks:
+        from explain.render.document import inline_forms
+
+        return inline_forms(run, **looks)
+    if looks["format"] != "tree":
+        return run.render(**{**looks, "standalone": False})
+    from explain.embed.tree import tree_of
+
+    return json.dumps(tree_of(run.render(**{**looks, "format": "md", "dialect": "myst"})), ensure_ascii=False)
 
 
 def _files(fence: Fence) -> list[str]:

@@ -8,17 +8,17 @@ from __future__ import annotations
 import ast
 import re
 import shlex
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from explain.embed.inline import split_inline
-from explain.embed.options import Options, read_options
-from explain.errors import InputError
+from explain.embed.inline import split_inline, split_values
+from explain.embed.options import OPTIONS, Options, read_options
+from explain.embed.place import BlockError, Where
 
 OPTION = re.compile(r"\s*#\|\s*([\w-]+)\s*[:=]\s*(.*)$")
 BADLY = re.compile(r"\s*#\|(.*)$")
 CLAIM = re.compile(r"(?P<of>.*?)(?:\s+(?:wrt|by|关于)\s+(?P<wrt>[^=]+?))?\s*=(?!=)\s*(?P<formula>.+)$", re.S)
-PROGRAMS = ("of", "backward", "name", "after")
+PROGRAMS = ("of", "backward", "after")
 """Options that only a program has."""
 
 
@@ -55,36 +55,51 @@ class Fence:
     @property
     def place(self) -> str:
         """``file:line`` of the block's text."""
-        return f"{self.source}:{self.line}"
+        return str(Where(self.source, self.line))
 
 
-def read_fence(body: str, info: str = "", *, source: str, line: int, defaults: Mapping[str, str] | None = None) -> Fence:
+def read_fence(
+    body: str,
+    info: str = "",
+    *,
+    source: str,
+    line: int,
+    given: Iterable[tuple[str, str, int]] = (),
+    defaults: Mapping[str, str] | None = None,
+) -> Fence:
     """Read a block. ``info``: what follows the word ``explain`` in its first line. ``line``: of the first line of ``body``
-    in ``source``. ``defaults``: options that hold where the block says nothing. Raises InputError, with file and line."""
-    head = f"{source}:{line}"
-    pairs = _info(info, head)
-    found = read_options(pairs, head)
+    in ``source``. ``given``: options that the host has read itself, each with its line; one that may be given more than
+    once holds several values on lines of their own or between semicolons. ``defaults``: options that hold where the block
+    says nothing. Raises BlockError, with file and line."""
+    head = Where(source, line)
+    found = read_options(_info(info, head), head)
     claims: list[Statement] = []
+    for name, values, at in given:
+        here = Where(source, at)
+        for value in _several(name, values):
+            read = read_options([(name, value)], here)
+            claims.extend(read_claim(claim, here) for claim in read.pop("claim", ()))
+            found = _joined(found, read, here)
     lines = body.split("\n")
     k = 0
     while k < len(lines) and (BADLY.match(lines[k]) or not lines[k].strip()):
-        here = f"{source}:{line + k}"
+        here = Where(source, line + k)
         match = OPTION.match(lines[k])
         if match is None and lines[k].strip():
-            raise InputError(f"{here}: an option is written #| name: value")
+            raise BlockError(here, "an option is written #| name: value")
         if match is not None:
             name, value = match.groups()
             read = read_options([(name, value)], here)
             if "claim" in read:
-                claims.append(read_claim(value, here, line + k))
+                claims.append(read_claim(value, here))
             else:
                 found = _joined(found, read, here)
         k += 1
     for value in found.pop("claim", ()):
-        claims.append(read_claim(value, head, line))
+        claims.append(read_claim(value, head))
     text = "\n".join(lines[k:]).rstrip()
     if not text.strip():
-        raise InputError(f"{head}: the block is empty", hint="Write an expression, such as sum(x**2), or a program")
+        raise BlockError(head, "the block is empty", hint="Write an expression, such as sum(x**2), or a program")
     return fence_of(text, found, tuple(claims), source, line + k, defaults)
 
 
@@ -99,41 +114,50 @@ def fence_of(
     """A block whose options are read already."""
     found = {name: (value,) for name, value in (defaults or {}).items()} | dict(options)
     kind = _kind(text, found)
-    place = f"{source}:{line}"
+    place = Where(source, line)
     if kind == "expression":
         text, values = split_inline(text.strip())
         found["at"] = (*found.get("at", ()), *values)
     for name in PROGRAMS if kind == "expression" else ("at", "shape", "v"):
         if found.get(name):
             other = "a program" if kind == "expression" else "an expression"
-            raise InputError(f"{place}: the option '{name}' belongs to {other}")
+            raise BlockError(place, f"the option '{name}' belongs to {other}")
     return Fence(text, kind, {name: v for name, v in found.items() if v}, claims, source, line)
 
 
-def read_claim(text: str, where: str, line: int) -> Statement:
-    """``out wrt x = 2*x``, or ``out = …`` for the value. Raises InputError."""
+def read_claim(text: str, where: Where) -> Statement:
+    """``out wrt x = 2*x``, or ``out = …`` for the value. Raises BlockError."""
     match = CLAIM.match(text.strip())
     if match is None or not match["of"].strip():
-        raise InputError(f"{where}: a claim is written OUT wrt X = FORMULA, not '{text.strip()}'")
-    return Statement(match["of"].strip(), match["wrt"].strip() if match["wrt"] else None, match["formula"].strip(), line)
+        raise BlockError(where, f"a claim is written OUT wrt X = FORMULA, not '{text.strip()}'")
+    return Statement(match["of"].strip(), match["wrt"].strip() if match["wrt"] else None, match["formula"].strip(), where.line)
 
 
-def _info(info: str, where: str) -> list[tuple[str, str]]:
+def _info(info: str, where: Where) -> list[tuple[str, str]]:
     info = info.strip().removeprefix("{").removesuffix("}").strip()
     try:
         words = shlex.split(info)
     except ValueError:
-        raise InputError(f"{where}: the options of the first line are not closed: {info}") from None
+        raise BlockError(where, f"the options of the first line are not closed: {info}") from None
     pairs = []
     for word in words:
         name, sign, value = word.partition("=")
         if not sign and name != "expect-error":
-            raise InputError(f"{where}: an option is written name=value, not '{word}'")
+            raise BlockError(where, f"an option is written name=value, not '{word}'")
         pairs.append((name, value))
     return pairs
 
 
-def _joined(found: dict[str, tuple[str, ...]], more: Options, where: str) -> dict[str, tuple[str, ...]]:
+def _several(name: str, text: str) -> list[str]:
+    """The values that stand in one option."""
+    option = OPTIONS.get(name.replace("_", "-"))
+    if option is None or not option.several:
+        return [text]
+    values = [value for line in text.split("\n") for value in split_values(line)]
+    return [value for value in values if value] or [""]
+
+
+def _joined(found: dict[str, tuple[str, ...]], more: Options, where: Where) -> dict[str, tuple[str, ...]]:
     """Options of the first line and of the lines after it."""
     pairs = [(name, v) for options in (found, more) for name, values in options.items() for v in values]
     return read_options(pairs, where)

@@ -7,6 +7,12 @@ BRACKETS = {"(": ")", "[": "]", "{": "}"}
 
 def split_inline(text: str) -> tuple[str, list[str]]:
     """The expression, and the values that follow it after semicolons, as ``--at`` takes them."""
+    first, *rest = split_values(text)
+    return first, [part for part in rest if part]
+
+
+def split_values(text: str) -> list[str]:
+    """The parts between semicolons that stand in no brackets and no string."""
     parts, depth, quote, start = [], 0, "", 0
     for k, c in enumerate(text):
         if quote:
@@ -21,4 +27,4 @@ def split_inline(text: str) -> tuple[str, list[str]]:
             parts.append(text[start:k].strip())
             start = k + 1
     parts.append(text[start:].strip())
-    return parts[0], [part for part in parts[1:] if part]
+    return parts

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 
-from explain.errors import InputError
+from explain.embed.place import BlockError, Where
 
 SWITCH = ("true", "false")
 
@@ -43,8 +43,8 @@ LOOKS = ("detail", "show", "lang", "index-base")
 Options = Mapping[str, tuple[str, ...]]
 
 
-def read_options(pairs: Iterable[tuple[str, str]], where: str) -> dict[str, tuple[str, ...]]:
-    """Options as (name, value) pairs, checked. ``where``: file:line for messages. Raises InputError that lists the known
+def read_options(pairs: Iterable[tuple[str, str]], where: Where) -> dict[str, tuple[str, ...]]:
+    """Options as (name, value) pairs, checked. ``where``: their line, for messages. Raises BlockError that lists the known
     ones for an unknown option, and the choices for a value that is none of them."""
     found: dict[str, tuple[str, ...]] = {}
     for written, value in pairs:
@@ -53,17 +53,17 @@ def read_options(pairs: Iterable[tuple[str, str]], where: str) -> dict[str, tupl
         if option is None:
             near = get_close_matches(name, OPTIONS, 1)
             hint = f"did you mean '{near[0]}'?" if near else None
-            raise InputError(f"{where}: there is no option '{written}'; there are: {', '.join(OPTIONS)}", hint=hint)
+            raise BlockError(where, f"there is no option '{written}'; there are: {', '.join(OPTIONS)}", hint=hint)
         value = value.strip()
         if not value:
             if name != "expect-error":
-                raise InputError(f"{where}: the option '{name}' has no value: {option.words}")
+                raise BlockError(where, f"the option '{name}' has no value: {option.words}")
             value = "true"
         if option.choices and value not in option.choices:
-            raise InputError(f"{where}: {name} is {' or '.join(option.choices)}, not '{value}'")
+            raise BlockError(where, f"{name} is {' or '.join(option.choices)}, not '{value}'")
         if name == "backward" and not value.isdigit():
-            raise InputError(f"{where}: backward is a number, not '{value}'")
+            raise BlockError(where, f"backward is a number, not '{value}'")
         if name in found and not option.several:
-            raise InputError(f"{where}: the option '{name}' is given twice")
+            raise BlockError(where, f"the option '{name}' is given twice")
         found[name] = (*found.get(name, ()), value)
     return found

@@ -144,11 +144,29 @@ def render_cell(run: Run, **options: Any) -> str:
     return str(cell.render(body=body, language=HTML_LANGUAGES.get(lang, lang)))
 
 
-def closed_forms(run: Run, index_base: int = 1) -> str:
-    """The closed forms of all gradients of a run as one formula in LaTeX, in dollars; empty if there are none."""
+def inline_forms(run: Run, format: str, index_base: int = 1, dialect: str = "github") -> str:
+    """The closed forms of all gradients of a run, to stand in a line of text; empty if there are none. ``format``: html, md,
+    or tree, which is a list of formulas in LaTeX as JSON."""
+    lines = _closed_forms(run, index_base)
+    if format == "tree":
+        return json.dumps(lines)
+    if format == "html":
+        from explain.render.hypertext import mathml
+
+        return ", ".join(mathml(line) for line in lines)
+    math = _environment("en").get_template("md/blocks.j2").make_module({"dialect": dialect, "embedded": "", "page": {}}).math
+    return ", ".join(str(math(line)) for line in lines)
+
+
+def _closed_forms(run: Run, index_base: int) -> list[str]:
     with distinct(names_in(run)):
         page = run_view(run, Latex(index_base))
-    lines = [a["matrix"] or a["index"] for d in page["derivations"] for a in d["answers"] if a["index"]]
+    return [a["matrix"] or a["index"] for d in page["derivations"] for a in d["answers"] if a["index"]]
+
+
+def closed_forms(run: Run, index_base: int = 1) -> str:
+    """The closed forms of all gradients of a run as one formula in LaTeX, in dollars; empty if there are none."""
+    lines = _closed_forms(run, index_base)
     aligned = _environment("en").filters["aligned"]
     return f"$$\n\\begin{{aligned}}\n{aligned(lines)}\n\\end{{aligned}}\n$$" if lines else ""
 
