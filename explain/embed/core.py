@@ -183,7 +183,9 @@ def _as_error(fence: Fence, words: str, format: str) -> str:
     from html import escape
 
     if format == "tree":
-        return json.dumps([["literal_block", {"language": "none"}, fence.text], ["literal_block", {"language": "none"}, words]])
+        return json.dumps(
+            [["literal_block", {"language": "none"}, fence.text], ["literal_block", {"language": "none"}, words]]
+        )
     if format == "html":
         return (
             f'<aside class="told wrong"><pre class="listing">{escape(fence.text)}</pre><pre>{escape(words)}</pre></aside>\n'

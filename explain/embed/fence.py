@@ -1,6 +1,7 @@
 """A block of a text that asks for a derivation: its options, its claims, and the program or expression itself.
 
-Options stand at the head of the block, a line ``#| name: value`` each, or in its first line: ``explain detail=brief``.
+Options stand at the head of the block, a line ``#| name: value`` each, or in its first line: ``explain detail=brief``. One
+that may be given more than once takes several values between semicolons too.
 """
 
 from __future__ import annotations
@@ -68,18 +69,11 @@ def read_fence(
     defaults: Mapping[str, str] | None = None,
 ) -> Fence:
     """Read a block. ``info``: what follows the word ``explain`` in its first line. ``line``: of the first line of ``body``
-    in ``source``. ``given``: options that the host has read itself, each with its line; one that may be given more than
-    once holds several values on lines of their own or between semicolons. ``defaults``: options that hold where the block
-    says nothing. Raises BlockError, with file and line."""
+    in ``source``. ``given``: options that the host has read itself, each with its line. ``defaults``: options that hold
+    where the block says nothing. Raises BlockError, with file and line."""
     head = Where(source, line)
     found = read_options(_info(info, head), head)
     claims: list[Statement] = []
-    for name, values, at in given:
-        here = Where(source, at)
-        for value in _several(name, values):
-            read = read_options([(name, value)], here)
-            claims.extend(read_claim(claim, here) for claim in read.pop("claim", ()))
-            found = _joined(found, read, here)
     lines = body.split("\n")
     k = 0
     while k < len(lines) and (BADLY.match(lines[k]) or not lines[k].strip()):
@@ -88,15 +82,15 @@ def read_fence(
         if match is None and lines[k].strip():
             raise BlockError(here, "an option is written #| name: value")
         if match is not None:
-            name, value = match.groups()
-            read = read_options([(name, value)], here)
-            if "claim" in read:
-                claims.append(read_claim(value, here))
-            else:
-                found = _joined(found, read, here)
+            given = (*given, (match[1], match[2], line + k))
         k += 1
-    for value in found.pop("claim", ()):
-        claims.append(read_claim(value, head))
+    for name, values, at in given:
+        here = Where(source, at)
+        for value in _several(name, values):
+            read = read_options([(name, value)], here)
+            claims.extend(read_claim(claim, here) for claim in read.pop("claim", ()))
+            found = _joined(found, read, here)
+    claims.extend(read_claim(value, head) for value in found.pop("claim", ()))
     text = "\n".join(lines[k:]).rstrip()
     if not text.strip():
         raise BlockError(head, "the block is empty", hint="Write an expression, such as sum(x**2), or a program")
@@ -130,7 +124,9 @@ def read_claim(text: str, where: Where) -> Statement:
     match = CLAIM.match(text.strip())
     if match is None or not match["of"].strip():
         raise BlockError(where, f"a claim is written OUT wrt X = FORMULA, not '{text.strip()}'")
-    return Statement(match["of"].strip(), match["wrt"].strip() if match["wrt"] else None, match["formula"].strip(), where.line)
+    return Statement(
+        match["of"].strip(), match["wrt"].strip() if match["wrt"] else None, match["formula"].strip(), where.line
+    )
 
 
 def _info(info: str, where: Where) -> list[tuple[str, str]]:

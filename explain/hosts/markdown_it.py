@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Mapping
 from html import escape
 from typing import Any
 
@@ -13,15 +11,12 @@ from markdown_it.rules_inline import StateInline
 from markdown_it.token import Token
 
 from explain.embed.cache import Cache
-from explain.embed.core import Embedder, Problem, Shown, refused
-from explain.embed.fence import Fence, read_fence
-from explain.errors import InputError
+from explain.embed.core import Embedder
+from explain.embed.page import Page, Report
+from explain.embed.scan import OPENING, closing_brace
 
 NAME = "explain"
-OPENING = "{explain:"
-ANSWER = re.compile(r'<section class="answer">.*?</section>', re.DOTALL)
-FORMULA = re.compile(r"<math\b.*?</math>", re.DOTALL)
-Report = Callable[[Problem], None]
+FENCES = (NAME, "{explain}")
 
 
 def explain_plugin(
@@ -40,59 +35,31 @@ def explain_plugin(
     options = {key.replace("_", "-"): value for key, value in defaults.items()}
     made: list[Embedder] = [embedder] if embedder is not None else []
 
-    def embedded() -> Embedder:
-        if not made:
-            made.append(Embedder(Cache()))
-        return made[0]
+    def page_of(env: Any) -> Page:
+        if "explain_page" not in env:
+            if not made:
+                made.append(Embedder(Cache()))
+            page = Page(made[0], env.get("source", "text"), report, defaults=options)
+            env["explain_page"], env["explain_reads"] = page, page.reads
+        found: Page = env["explain_page"]
+        return found
 
     def render(state: StateCore) -> None:
         for token in state.tokens:
-            if token.type == "fence" and token.info.split()[:1] == [NAME]:
-                _set_fence(token, state.env, embedded(), options, report or _raised)
+            line = token.map[0] + 1 if token.map else 1
+            if token.type == "fence" and token.info.split()[:1] in ([name] for name in FENCES):
+                info = token.info.strip().split(None, 1)[1:]
+                shown = page_of(state.env).block(token.content, "".join(info), line=line + 1)
+                _becomes(token, "html_block", f'<section class="explain embedded">\n{shown.text}</section>\n')
             for child in token.children or ():
+                if child.type == "softbreak":
+                    line += 1
                 if child.type == "explain_inline":
-                    line = token.map[0] + 1 if token.map else 1
-                    _set_inline(child, line, state.env, embedded(), options, report or _raised)
+                    found = page_of(state.env).inline(child.content, line=line).text
+                    _becomes(child, "html_inline", found or f"<code>{escape(child.content, quote=False)}</code>")
 
     md.core.ruler.push(NAME, render)
     md.inline.ruler.before("escape", NAME, _inline)
-
-
-def _set_fence(token: Token, env: Any, embedder: Embedder, options: Mapping[str, str], report: Report) -> None:
-    line = token.map[0] + 2 if token.map else 1
-    source = env.get("source", "text")
-    env["explain_count"] = number = env.get("explain_count", 0) + 1
-    info = token.info.strip()[len(NAME) :]
-    try:
-        fence = read_fence(token.content, info, source=source, line=line, defaults=options)
-    except InputError as error:
-        shown = refused(Fence(token.content, "", {}, (), source, line), error, "html")
-    else:
-        shown = embedder.show(fence, "html", earlier=env.get("explain_fences", ()), anchor=f"d{number}")
-        env["explain_fences"] = (*env.get("explain_fences", ()), fence)
-    html = _noted(shown, env, report)
-    _becomes(token, "html_block", f'<section class="explain embedded">\n{html}</section>\n')
-
-
-def _set_inline(token: Token, line: int, env: Any, embedder: Embedder, options: Mapping[str, str], report: Report) -> None:
-    source = env.get("source", "text")
-    try:
-        fence = read_fence(token.content, "show=answer", source=source, line=line, defaults=options)
-    except InputError as error:
-        shown = refused(Fence(token.content, "", {}, (), source, line), error, "html")
-    else:
-        shown = embedder.show(fence, "html")
-    html = _noted(shown, env, report)
-    forms = [FORMULA.findall(answer)[-1] for answer in ANSWER.findall(html) if FORMULA.search(answer)]
-    inline = ", ".join(forms).replace(' display="block"', "")
-    _becomes(token, "html_inline", inline or f"<code>{escape(token.content, quote=False)}</code>")
-
-
-def _noted(shown: Shown, env: Any, report: Report) -> str:
-    env.setdefault("explain_reads", []).extend(shown.reads)
-    for problem in shown.problems:
-        report(problem)
-    return shown.text
 
 
 def _becomes(token: Token, kind: str, html: str) -> None:
@@ -104,17 +71,11 @@ def _inline(state: StateInline, silent: bool) -> bool:
     """``{explain: …}`` up to the brace that closes it."""
     if not state.src.startswith(OPENING, state.pos):
         return False
-    depth = 0
-    for at in range(state.pos, state.posMax):
-        depth += {"{": 1, "}": -1}.get(state.src[at], 0)
-        if depth == 0:
-            if not silent:
-                token = state.push("explain_inline", "", 0)
-                token.content = state.src[state.pos + len(OPENING) : at].strip()
-            state.pos = at + 1
-            return True
-    return False
-
-
-def _raised(problem: Problem) -> None:
-    raise InputError(str(problem))
+    end = closing_brace(state.src, state.pos, state.posMax)
+    if end is None:
+        return False
+    if not silent:
+        token = state.push("explain_inline", "", 0)
+        token.content = state.src[state.pos + len(OPENING) : end - 1].strip()
+    state.pos = end
+    return True

@@ -145,8 +145,8 @@ def render_cell(run: Run, **options: Any) -> str:
 
 
 def inline_forms(run: Run, format: str, index_base: int = 1, dialect: str = "github") -> str:
-    """The closed forms of all gradients of a run, to stand in a line of text; empty if there are none. ``format``: html, md,
-    or tree, which is a list of formulas in LaTeX as JSON."""
+    """The closed forms of all gradients of a run, to stand in a line of text; empty if there are none. ``format``: html, md
+    or tex, or tree, which is a list of formulas in LaTeX as JSON."""
     lines = _closed_forms(run, index_base)
     if format == "tree":
         return json.dumps(lines)
@@ -154,8 +154,8 @@ def inline_forms(run: Run, format: str, index_base: int = 1, dialect: str = "git
         from explain.render.hypertext import mathml
 
         return ", ".join(mathml(line) for line in lines)
-    math = _environment("en").get_template("md/blocks.j2").make_module({"dialect": dialect, "embedded": "", "page": {}}).math
-    return ", ".join(str(math(line)) for line in lines)
+    noted = format == "md" and dialect == "github"
+    return ", ".join(f"$`{line}`$" if noted and EATEN.search(line) else f"${line}$" for line in lines)
 
 
 def _closed_forms(run: Run, index_base: int) -> list[str]:

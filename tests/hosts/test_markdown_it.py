@@ -40,7 +40,7 @@ def test_blocks_continue_each_other_and_have_anchors_of_their_own(embedder: Embe
         .render(f"{first}```explain after=a\n(3*x).sum().backward()\n```\n")
     )
     ids = re.findall(r' id="([^"]*)"', text)
-    assert {"step-d1-1-1", "step-d2-1-1"} <= set(ids) and len(ids) == len(set(ids))
+    assert {"step-a-1-1", "step-d2-1-1"} <= set(ids) and len(ids) == len(set(ids))
 
 
 FAULTS = {
