@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import explain
 from explain.embed import checking
 from explain.errors import ExplainError, InputError
+from explain.hosts import expand
 from explain.site.command import add_build, add_new, add_serve
 
 if TYPE_CHECKING:
@@ -83,6 +84,7 @@ def _parser() -> argparse.ArgumentParser:
     _run_parser(commands)
     _ops_parser(commands)
     checking.add_parser(commands)
+    expand.add_parser(commands)
     add_build(commands)
     add_serve(commands)
     add_new(commands)
