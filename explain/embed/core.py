@@ -42,11 +42,12 @@ class Problem:
 @dataclass(frozen=True)
 class Shown:
     """What stands in a block's place. ``text``: in the format asked for, also where there are ``problems``. ``reads``: the
-    files that it depends on."""
+    files that it depends on. ``lang``: the language that it speaks."""
 
     text: str
     problems: tuple[Problem, ...]
     reads: tuple[str, ...] = ()
+    lang: str = "en"
 
     @property
     def ok(self) -> bool:
@@ -118,7 +119,8 @@ class Embedder:
             problems = [Problem(fence.source, fence.line + offset, words) for offset, words in found["problems"]]
             for k, words in found["claims"]:
                 problems.append(Problem(fence.source, fence.claims[k].line, words, k))
-            return Shown(found["text"], tuple(problems), tuple([str(folder / name) for name in derived["files"]]))
+            reads = tuple([str(folder / name) for name in derived["files"]])
+            return Shown(found["text"], tuple(problems), reads, fence.option("lang") or "en")
         except ExplainError as error:
             return refused(fence, error, format)
 
