@@ -8,7 +8,7 @@ from typing import Any
 from sympy import Dummy, Expr, Mul, Rational, S, Symbol, Tuple, cancel, factor_terms
 from sympy.core.basic import Basic
 
-from explain.calculus.hoist import hoisted
+from explain.calculus.hoist import Bind, hoisted
 from explain.calculus.symbols import (
     UNIT,
     Binding,
@@ -155,7 +155,7 @@ def final(
         e = rehoisted(factor_terms(e.xreplace(decimals)))
         known |= {name: n for n, name in decimals.items() if n.is_positive}
     mapping = {i: Index(name) for i, name in zip(free, names, strict=False)}
-    e = substitute(e, mapping, not tidy)
+    e = substitute(without_idle(e), mapping, not tidy)
     e = _letter_bound(e, frozenset(mapping.values()), tuple(pool), not tidy)
     return late(e, known), tuple(mapping[i].name if i in mapping else str(i) for i in everything)
 
@@ -167,12 +167,24 @@ def _decimals(e: Expr) -> dict[Any, Any]:
     return names | {-n: -name for n, name in names.items()}
 
 
-def rehoisted(e: Any) -> Any:
-    """Sums again without the factors that do not belong inside them."""
+def rehoisted(e: Any, free: Sequence[Bind] = ()) -> Any:
+    """Sums again without the factors that do not belong inside them. ``free``: the sizes of indices that are not bound,
+    where known: a delta with one of them picks its term."""
     if not e.args:
         return e
-    e = rebuild(e, [rehoisted(a) for a in e.args])
-    return hoisted((e.body,), e.limits) if isinstance(e, Total) else e
+    inner = (*free, *e.limits) if isinstance(e, Binding) and free else free
+    e = rebuild(e, [rehoisted(a, inner) for a in e.args])
+    return hoisted((e.body,), e.limits, free) if isinstance(e, Total) else e
+
+
+def without_idle(e: Any) -> Any:
+    """Sums without the axes of size 1 that nothing in them is read along."""
+    if not (e.args and e.has(Total)):
+        return e
+    e = rebuild(e, [without_idle(a) for a in e.args], as_written=True)
+    if not isinstance(e, Total):
+        return e
+    return Total(e.body, *(limit for limit in e.limits if e.body.has(limit[0]) or limit[1] != 1))
 
 
 def expand_entries(e: Any, name: TensorName, formula: Expr, out: Sequence[Any]) -> Any:

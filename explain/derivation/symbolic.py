@@ -14,7 +14,7 @@ import numpy as np
 from sympy import Add, Expr, Mul, Pow, S, Tuple
 
 from explain.calculus import walk
-from explain.calculus.express import cancelled, expand_entries, in_terms_of, weight
+from explain.calculus.express import cancelled, expand_entries, in_terms_of, rehoisted, weight
 from explain.calculus.hoist import settled
 from explain.calculus.namespace import Namespace, Operand, bare, number_operand, plain_exponents, tensor_operand
 from explain.calculus.symbols import (
@@ -213,6 +213,8 @@ class Deriver:
         if any(not hasattr(self.tape.applied[k].op, "formula") for k in group.applied):
             return StepFormula(group, name, out, Entry(TensorName(name), *indices), None, {})
         formula, written = (self._entry(group, group.output, indices, out, mode) for mode in (False, True))
+        if group.whole == "gradient":  # nobody wrote it: it is what backward did, contracted
+            written = rehoisted(formula, out)
         return StepFormula(group, name, out, plain_exponents(bare(formula)), bare(written), {})
 
     def _namespace(self, k: int, as_written: bool, out: Sequence[Bind]) -> Namespace:

@@ -91,7 +91,8 @@ def _standard(s: Any, body: Any, at: Any, bound: Any) -> Any:
 
 def _variance(s: Any, body: Any, bound: Any, correction: Any) -> Any:
     """The variance written out: Σ (x − mean)² / (n − correction)."""
-    return s.total(_standard(s, body, body, bound) ** s.number(2), *bound) / (s.count(*bound) - s.number(correction))
+    below = s.count(*bound) - s.number(correction) if correction else s.count(*bound)
+    return s.total(_standard(s, body, body, bound) ** s.number(2), *bound) / below
 
 
 @block

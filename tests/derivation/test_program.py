@@ -166,3 +166,21 @@ def test_a_program_whose_time_is_over_stopped_in_its_loop_wherever_in_a_turn() -
     assert isinstance(ran, Ran)
     found = document(ran)
     assert found.error is not None and (found.error["kind"], found.error["line"]) == ("limit_time", 2)
+
+
+def test_a_gradient_that_is_kept_is_told_without_the_deltas_of_its_way_back() -> None:
+    text = run_program(
+        "w = torch.tensor([0.5, -1.0], requires_grad=True)\n"
+        "v = torch.tensor([1.0, 2.0], requires_grad=True)\n"
+        "t = torch.tensor([0.0, 0.5, 1.0], requires_grad=True)\n"
+        "h = torch.tanh(t[:, None] * w)\n"
+        "u = h @ v\n"
+        "(du,) = torch.autograd.grad(u.sum(), t, create_graph=True)\n"
+        "((du + u)**2).sum().backward()\n"
+    ).render("text")
+    assert "duᵢ = Σⱼ vⱼ·wⱼ·(1 − hᵢⱼ²)" in text
+
+
+def test_a_variance_without_correction_divides_by_the_count() -> None:
+    text = run_program("x = torch.tensor([1., 2., 4.], requires_grad=True)\nx.var(correction=0).backward()\n").render("text")
+    assert "= 1/3·Σᵢ (xᵢ − meanᵢ(xᵢ))²" in text
