@@ -1,5 +1,6 @@
-"""Articles and guides: every program of the seeds stands in the article of its subject, in both languages, as something
-that runs; and both languages have the same programs, options and formulas. That they are right, the site's build checks."""
+"""Articles, guides and gallery: every program of the seeds stands in the article of its subject, in both languages, as
+something that runs; and both languages have the same programs, options and formulas. That they are right, the site's build
+checks."""
 
 from __future__ import annotations
 
@@ -51,9 +52,12 @@ def plain(code: str) -> str:
 
 
 def pages(lang: str) -> list[Path]:
-    """All but the gallery, by their place below the language."""
-    found = [p.relative_to(SITE / lang) for p in (SITE / lang).rglob("*.md")]
-    return sorted(page for page in found if page.parts[0] != "gallery")
+    """All pages, by their place below the language."""
+    return sorted(p.relative_to(SITE / lang) for p in (SITE / lang).rglob("*.md"))
+
+
+def gallery() -> list[Path]:
+    return [page for page in pages("en") if page.parts[0] == "gallery" and page.name != "index.md"]
 
 
 @pytest.mark.parametrize("lang", LANGUAGES)
@@ -72,6 +76,18 @@ def test_no_seed_is_of_no_article() -> None:
 @pytest.mark.parametrize("article", ARTICLES.values())
 def test_the_formulas_of_an_article_are_claimed(article: str) -> None:
     assert sum(len(block.claims) for block in blocks(SITE / "en" / "articles" / f"{article}.md")) >= 3
+
+
+@pytest.mark.parametrize("page", gallery(), ids=str)
+def test_a_page_of_the_gallery_claims_its_formula(page: Path) -> None:
+    assert any(" wrt " in claim for block in blocks(SITE / "en" / page) for claim in block.claims)
+
+
+@pytest.mark.parametrize("lang", LANGUAGES)
+def test_the_gallery_lists_every_page(lang: str) -> None:
+    listed = re.findall(r"\]\(([\w-]+\.md)\)", (SITE / lang / "gallery" / "index.md").read_text(encoding="utf-8"))
+    assert sorted(listed) == [page.name for page in gallery()]
+    assert len(listed) >= 24
 
 
 @pytest.mark.parametrize("page", pages("en"), ids=str)
