@@ -9,11 +9,14 @@ from html import escape
 from typing import Any
 
 from explain.errors import ExplainError
+from explain.render.breaks import sides, terms, width
 from explain.render.listing import numbered_lines
 
 OPEN, CLOSE = "\ue000", "\ue001"
 """Around a formula in a sentence, until the sentence is set: no sentence holds these characters."""
 PARTS = re.compile(f"{OPEN}([^{CLOSE}]*){CLOSE}|`` (.+?) ``|`([^`]+)`", re.DOTALL)
+WIDE, WIDER = 36, 60
+"""In signs: what fits on a telephone, and what fits beside a site's contents."""
 MACROS = {"substack": r"\begin{gathered}#1\end{gathered}"}
 
 
@@ -40,6 +43,19 @@ def prose(text: str) -> str:
 def mathml(tex: str, display: bool = False) -> str:
     """A formula as MathML, with its LaTeX as annotation. Raises ExplainError for what is no formula: a fault of ours."""
     return _converted(tex, display)
+
+
+def displayed(tex: str) -> str:
+    """A formula on a line of its own. A wide one is set in parts, between which a browser may break the line: before = and
+    ≈, and where a part alone is wide before its + and − and ⊙."""
+    if width(tex) <= WIDE:
+        return mathml(tex, True)
+    parts = [part for side in sides(tex) for part in ([side] if width(side) <= WIDER else terms(side))]
+    if len(parts) == 1:
+        return mathml(tex, True)
+    # an empty group before a sign keeps it between two things
+    set_apart = [mathml(part if k == 0 else f"{{}}{part}", True) for k, part in enumerate(parts)]
+    return " ".join(set_apart).replace('<math display="block">', '<math displaystyle="true">')
 
 
 @cache
@@ -82,6 +98,6 @@ def bare(text: str) -> str:
 
 
 FILTERS: dict[str, Callable[..., Any]] = {
-    "prose": prose, "inline": inline, "displayed": lambda tex: mathml(tex, True), "highlighted": highlighted,
+    "prose": prose, "inline": inline, "displayed": displayed, "highlighted": highlighted,
     "numbered": numbered, "bare": bare,
 }  # fmt: skip

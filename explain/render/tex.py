@@ -8,6 +8,7 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
+from explain.render.breaks import sides, width
 from explain.render.hypertext import PARTS, bare, inline
 from explain.render.listing import numbered_lines
 
@@ -114,13 +115,13 @@ def _spaced(line: str) -> str:
 def display(tex: str) -> str:
     """A formula on lines of its own. A chain of equations that is too long is broken before its signs; what is still too
     wide for the page is made smaller."""
-    parts = _sides(tex)
-    if len(parts) < 2 or _width(tex) <= WIDEST:
+    parts = sides(tex)
+    if len(parts) < 2 or width(tex) <= WIDEST:
         return rf"\fitted{{{tex}}}"
     lines: list[str] = []
     line = parts[0]
     for part in parts[1:]:
-        if lines or _width(line + part) > WIDEST:
+        if lines or width(line + part) > WIDEST:
             lines.append(line)
             line = part
         else:
@@ -128,35 +129,6 @@ def display(tex: str) -> str:
     lines.append(line)
     body = " \\\\\n".join([lines[0].replace(" = ", " &= ", 1), *("&" + rest.strip() for rest in lines[1:])])
     return "\\fitted{\\begin{aligned}\n" + body + "\n\\end{aligned}}"
-
-
-def _sides(tex: str) -> list[str]:
-    """The formula cut before each = or ≈ that stands in no bracket, with the first relation in its first part."""
-    cuts, depth, relations = [], 0, 0
-    for token in re.finditer(r"\\begin\{|\\end\{|\\left(?![a-z])|\\right(?![a-z])|[{}]| = | \\approx ", tex):
-        word = token[0]
-        if word in ("{", "\\left"):
-            depth += 1
-        elif word == "\\begin{":
-            depth += 2  # the brace around its name, which closes at once, and itself
-        elif word in ("}", "\\right"):
-            depth -= 1
-        elif word != "\\end{" and depth == 0:  # an \end closes itself and opens the brace around its name
-            relations += 1
-            if relations > 1:
-                cuts.append(token.start())
-    return [tex[a:b] for a, b in zip([0, *cuts], [*cuts, len(tex)], strict=True)]
-
-
-def _width(tex: str) -> int:
-    """About how many signs wide a formula is: of a matrix its widest row counts once."""
-    flat = re.sub(
-        r"\\begin\{bmatrix\}(.*?)\\end\{bmatrix\}", lambda m: max(m[1].split(r"\\"), key=len).replace("&", "  "), tex
-    )
-    flat = re.sub(r"\\frac\{([^{}]*)\}\{([^{}]*)\}", lambda m: max(m[1], m[2], key=len), flat)
-    flat = re.sub(r"\\(?:mathrm|text|bar|overline|operatorname|left|right|big|Bigl|Bigr)\b", "", flat)
-    flat = re.sub(r"\\[a-zA-Z]+", "x", flat)
-    return len(re.sub(r"[{}_^\\ ]", "", flat))
 
 
 FILTERS: dict[str, Callable[..., Any]] = {

@@ -223,7 +223,7 @@ def step_view(s: Step, d: Derivation, t: Typesetter) -> View:
         "matrix": None,
         "numbers": None,
         "flattened": any(len(part) > 1 for part in s.jacobian_shape),
-        "jacobian_matrix": t.array(s.jacobian_matrix) if s.jacobian_matrix is not None and _holds(s) else None,
+        "jacobian_matrix": t.array(s.jacobian_matrix) if _written_out(s) else None,
         "beyond": not _holds(s),
         "upstream": t.name(bar),
         "downstream": t.name(f"bar({s.input})"),
@@ -251,6 +251,11 @@ def _arrival(s: Step, d: Derivation, t: Typesetter, letters: tuple[str, ...]) ->
     if sum(other.input == s.input for other in d.steps) > 1:
         return t.contribution(s.input, s.output, letters)
     return t.entry(f"bar({s.input})", letters)
+
+
+def _written_out(s: Step) -> bool:
+    """Whether the Jacobian stands there with its numbers: not where they are not its own, nor where all are said to be 0."""
+    return s.jacobian_matrix is not None and s.structure != "zero" and _holds(s)
 
 
 def _holds(s: Step) -> bool:

@@ -89,8 +89,6 @@ def test_long_chains_of_equations_are_broken_before_their_signs() -> None:
     shown = tex.display(f"y = {part} = {part}")
     assert shown.count("\\\\\n") == 1 and "&= " in shown
     assert tex.display("y = a = b") == r"\fitted{y = a = b}"
-    braced = r"\begin{cases} a = 1, & b = 2 \end{cases}"
-    assert tex._sides(f"y = {braced} = z") == [f"y = {braced}", " = z"]
 
 
 def test_special_characters() -> None:
