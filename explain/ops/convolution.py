@@ -186,11 +186,10 @@ class Conv(_Convolving):
         plain = {"stride": (1, *rest), "padding": ((0, 0),) * axes, "dilation": (1, *rest), "groups": 1}
         around = plain | {"stride": (2, *rest), "padding": ((1, 1), *((0, 0),) * (axes - 1))}
         grouped = plain | {"padding": ((0, 1),), "dilation": (2,), "groups": 2}
-        self.samples = (Sample(((1, 3, *rest), (1, 1, 2, *rest), (1,)), around),)
+        shown = Sample(((2, 2, *(3, 3, 2)[:axes]), (2, 2, *(2, 2, 1)[:axes]), (2,)), plain)
+        self.samples = (shown, Sample(((1, 3, *rest), (1, 1, 2, *rest), (1,)), around))
         if axes == 1:
-            self.samples += (Sample(((2, 2, 3), (1, 2, 2), (1,)), plain), Sample(((2, 3), (2, 1, 2)), grouped))
-        if axes == 2:
-            self.samples += (Sample(((1, 1, 3, 2), (2, 1, 2, 2)), plain),)
+            self.samples += (Sample(((2, 3), (2, 1, 2)), grouped),)
         super().__init__(axes)
 
     def adjust(self, given: dict[str, Any]) -> None:
