@@ -68,11 +68,11 @@ def read_fence(
     given: Iterable[tuple[str, str, int]] = (),
     defaults: Mapping[str, str] | None = None,
 ) -> Fence:
-    """Read a block. ``info``: what follows the word ``explain`` in its first line. ``line``: of the first line of ``body``
-    in ``source``. ``given``: options that the host has read itself, each with its line. ``defaults``: options that hold
-    where the block says nothing. Raises BlockError, with file and line."""
-    head = Where(source, line)
-    found = read_options(_info(info, head), head)
+    """Read a block. ``info``: what follows the word ``explain`` in the line above it. ``line``: of the first line of
+    ``body`` in ``source``. ``given``: options that the host has read itself, each with its line. ``defaults``: options that
+    hold where the block says nothing. Raises BlockError, with file and line."""
+    head, above = Where(source, line), Where(source, max(line - 1, 1))
+    found = read_options(_info(info, above), above)
     claims: list[Statement] = []
     lines = body.split("\n")
     k = 0
@@ -90,7 +90,7 @@ def read_fence(
             read = read_options([(name, value)], here)
             claims.extend(read_claim(claim, here) for claim in read.pop("claim", ()))
             found = _joined(found, read, here)
-    claims.extend(read_claim(value, head) for value in found.pop("claim", ()))
+    claims.extend(read_claim(value, above) for value in found.pop("claim", ()))
     text = "\n".join(lines[k:]).rstrip()
     if not text.strip():
         raise BlockError(head, "the block is empty", hint="Write an expression, such as sum(x**2), or a program")

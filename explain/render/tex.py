@@ -63,6 +63,12 @@ def _character(c: str) -> str:
     return rf"{{\tiny U+{ord(c):04X}}}"
 
 
+def unicode_signs() -> str:
+    """What the preamble of somebody's document needs, so that pdflatex knows the signs of our sentences and listings."""
+    known = [(sign, tex.strip("$")) for sign, tex in SIGNS.items() if tex.startswith("$")]
+    return "\n".join(rf"\DeclareUnicodeCharacter{{{ord(sign):04X}}}{{\ensuremath{{{tex}}}}}" for sign, tex in known)
+
+
 def code(text: str) -> str:
     """Code in a line; it may break after its punctuation."""
     return rf"\texttt{{{_broken(escaped(text))}}}"

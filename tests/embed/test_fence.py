@@ -50,8 +50,8 @@ def test_a_comparison_in_a_claim_is_no_equals_sign() -> None:
 FAULTS = [  # body, info, place, a part of the message
     ("#| colour: red\nx", "", "p.md:7", "no option 'colour'; there are: at, shape"),
     ("#| detail: much\nx", "", "p.md:7", "brief or normal or full"),
-    ("x", "detail", "p.md:7", "name=value"),
-    ("x", "detial=brief", "p.md:7", "did you mean 'detail'"),
+    ("x", "detail", "p.md:6", "name=value"),
+    ("x", "detial=brief", "p.md:6", "did you mean 'detail'"),
     ("\n#| v: \nx", "", "p.md:8", "has no value"),
     ("#| v: 1\n#| v: 2\nx", "", "p.md:8", "given twice"),
     ("#| claim: x\nx", "", "p.md:7", "OUT wrt X = FORMULA"),

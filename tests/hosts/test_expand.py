@@ -89,7 +89,7 @@ def test_a_folder(page: Path) -> None:
 
 FAULTS = [
     ("```explain\n#| at: x=[1]\n#| claim: out wrt x = 3*x\nsum(x**2)\n```\n", "page.md:3: explain: the claim"),
-    ("a\n\n```explain colour=red\nx\n```\n", "page.md:4: explain: there is no option 'colour'"),
+    ("a\n\n```explain colour=red\nx\n```\n", "page.md:3: explain: there is no option 'colour'"),
     ("a\nb {explain: sum(q*)} c\n", "page.md:2: explain: "),
 ]
 

@@ -159,7 +159,7 @@ FAULTS = {
         5,
         "the claim out wrt x = 3*x is wrong",
     ),
-    "option": ("# T\n\n```explain detial=brief\nsum(x*x)\n```\n", 4, "there is no option 'detial'"),
+    "option": ("# T\n\n```explain detial=brief\nsum(x*x)\n```\n", 3, "there is no option 'detial'"),
     "raises": ("# T\n\n- item\n\n  ```explain\n  import torch\n  torch.ones(2).backward()\n  ```\n", 7, "RuntimeError"),
     "formula": ("# T\n\nline\nand $\\nosuch$\n", 4, r"\nosuch"),
     "display": ("# T\n\n$$\n\\nosuch\n$$\n", 3, r"\nosuch"),

@@ -1,0 +1,110 @@
+"""Trees of ``explain.embed.tree`` as nodes of docutils."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from docutils import nodes
+
+HEAD = re.compile(r"[:：(（]")
+PLAIN = {
+    "paragraph": nodes.paragraph, "bullet_list": nodes.bullet_list, "list_item": nodes.list_item,
+    "block_quote": nodes.block_quote, "strong": nodes.strong, "emphasis": nodes.emphasis,
+}  # fmt: skip
+
+
+class details(nodes.General, nodes.Element):
+    """What folds in HTML, and stands open elsewhere."""
+
+
+class summary(nodes.General, nodes.TextElement):
+    """The line that a reader folds it out by."""
+
+
+def build(tree: Sequence[Any], docname: str) -> list[nodes.Node]:
+    """The nodes of a tree. ``docname``: the page that they stand in."""
+    return [_node(kind, attributes, children, docname) for kind, attributes, children in tree]
+
+
+def targets(node: nodes.Element) -> Iterator[tuple[str, str]]:
+    """The anchors of steps, each with a title: the beginning of the heading after it."""
+    for target in node.findall(nodes.target):
+        heading = target.next_node(nodes.rubric, siblings=True, ascend=False)
+        if heading is not None:
+            yield target["ids"][0], HEAD.split(heading.astext(), maxsplit=1)[0].strip()
+
+
+def _node(kind: str, attributes: dict[str, Any], children: Any, docname: str) -> nodes.Node:
+    if kind == "text":
+        return nodes.Text(children)
+    if kind == "math":
+        return nodes.math(children, children)
+    if kind == "math_block":
+        plain: dict[str, Any] = {"nowrap": False, "no-wrap": False, "number": None, "label": None}
+        return nodes.math_block(children, children, docname=docname, **plain)
+    if kind == "literal":
+        return nodes.literal(children, children)
+    if kind == "literal_block":
+        # forced: what a program printed is no fault of the page if it cannot be highlighted
+        return nodes.literal_block(children, children, language=attributes["language"], force=True)
+    if kind == "target":
+        return nodes.target("", "", ids=[attributes["name"]])
+    inner = build(children, docname) if kind != "table" else []
+    if kind == "rubric":
+        return nodes.rubric("", "", *inner, **{"heading-level": min(attributes["level"], 6)})
+    if kind == "details":
+        return details("", *inner, open=attributes["open"])
+    if kind == "summary":
+        return summary("", "", *inner)
+    if kind == "table":
+        return _table(children, docname)
+    made: type[nodes.Element] = PLAIN[kind]
+    return made("", *inner) if not issubclass(made, nodes.TextElement) else made("", "", *inner)
+
+
+def _table(rows: Sequence[Any], docname: str) -> nodes.Node:
+    group = nodes.tgroup(cols=len(rows[0][2]))
+    group += [nodes.colspec(colwidth=1) for _ in rows[0][2]]
+    head, body = nodes.thead(), nodes.tbody()
+    for _, _, cells in rows:
+        row = nodes.row("", *[nodes.entry("", nodes.paragraph("", "", *build(inner, docname))) for _, _, inner in cells])
+        (head if cells[0][1].get("head") else body).append(row)
+    group += [head, body]
+    return nodes.container("", nodes.table("", group, classes=["colwidths-auto"]), classes=["explain-table"])
+
+
+def _open_details(self: Any, node: nodes.Element) -> None:
+    self.body.append("<details open>\n" if node["open"] else "<details>\n")
+
+
+def _close_details(self: Any, node: nodes.Element) -> None:
+    self.body.append("</details>\n")
+
+
+def _open_summary(self: Any, node: nodes.Element) -> None:
+    self.body.append("<summary>")
+
+
+def _close_summary(self: Any, node: nodes.Element) -> None:
+    self.body.append("</summary>\n")
+
+
+def _nothing(self: Any, node: nodes.Element) -> None:
+    pass
+
+
+def _as_paragraph(self: Any, node: nodes.Element) -> None:
+    self.visit_paragraph(node)
+
+
+def _after_paragraph(self: Any, node: nodes.Element) -> None:
+    self.depart_paragraph(node)
+
+
+WRITERS = ("latex", "text", "man", "texinfo")
+VISITORS: dict[str, Any] = {
+    "details": {"html": (_open_details, _close_details), **dict.fromkeys(WRITERS, (_nothing, _nothing))},
+    "summary": {"html": (_open_summary, _close_summary), **dict.fromkeys(WRITERS, (_as_paragraph, _after_paragraph))},
+}
