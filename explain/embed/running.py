@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -17,17 +17,25 @@ from explain.derivation.expression import run_expression
 from explain.derivation.model import Run
 from explain.embed.fence import Fence
 from explain.errors import InputError, OperationError
-from explain.program.values import parse_given, parse_shape, parse_value
+from explain.program.values import Given, parse_given, parse_shape, parse_value
 
 
-def run_fence(fence: Fence, before: Sequence[Fence] = (), *, timeout: float = 10.0, memory: int = 2 << 30) -> Run:
+def run_fence(
+    fence: Fence,
+    before: Sequence[Fence] = (),
+    *,
+    timeout: float = 10.0,
+    memory: int = 2 << 30,
+    known: Mapping[str, Given] | None = None,
+) -> Run:
     """The document of a block. ``before``: the blocks that it continues, whose lines and derivations are not shown again.
+    ``known``: values of names of an expression to which it gives none itself.
 
     Raises ExplainError for a block that cannot be read or is refused before it runs.
     """
     claims = [(c.of, c.wrt, c.formula) for c in fence.claims]
     if fence.kind == "expression":
-        return _expression(fence, claims)
+        return _expression(fence, claims, known or {})
     backward = fence.option("backward")
     run = run_program(
         "\n".join([*(f.text for f in before), fence.text]),
@@ -46,8 +54,8 @@ def run_fence(fence: Fence, before: Sequence[Fence] = (), *, timeout: float = 10
     return _continuation(run, earlier, text.count("\n") + 1)
 
 
-def _expression(fence: Fence, claims: list[tuple[str, str | None, str]]) -> Run:
-    given = dict(parse_given(text, "at") for text in fence.options.get("at", ()))
+def _expression(fence: Fence, claims: list[tuple[str, str | None, str]], known: Mapping[str, Given]) -> Run:
+    given = dict(known) | dict(parse_given(text, "at") for text in fence.options.get("at", ()))
     shapes = dict(parse_shape(text, "shape") for text in fence.options.get("shape", ()))
     v = fence.option("v")
     try:

@@ -6,35 +6,41 @@ knows the lines of the cells and values that were overwritten since.
 
 from __future__ import annotations
 
-import argparse
-import shlex
-import sys
+import re
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
-from typing import Any, NoReturn
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from explain.derivation.boxed import run
-from explain.derivation.expression import run_expression
 from explain.derivation.live import record
 from explain.derivation.model import Run
-from explain.embed.inline import split_inline
-from explain.errors import ExplainError, InputError
+from explain.embed.configuration import configuration
+from explain.embed.core import Problem, continued, refused
+from explain.embed.fence import Fence, read_fence
+from explain.embed.findings import findings
+from explain.embed.running import run_fence
+from explain.errors import ExplainError
 from explain.program.expression import parse
-from explain.program.values import Given, as_given, parse_given, parse_value
-from explain.render.document import CHOICES, render_cell, render_run
+from explain.program.values import Given, as_given
+from explain.render.document import closed_forms, render_cell, render_run
 from explain.tape.tensor import Tensor
+
+OPTION = re.compile(r"""--([\w-]+)(?:=|\s+)("[^"]*"|'[^']*'|\S+)\s*""")
+BARE = re.compile(r"--([\w-]+)\s*$")
 
 _recordings: list[AbstractContextManager[Any]] = []
 
 
 @dataclass(frozen=True)
 class Shown:
-    """A run as a notebook shows it, with the options that were asked for."""
+    """A run as a notebook shows it, with the options that were asked for, and what is wrong with it."""
 
     run: Run
     options: dict[str, Any]
+    problems: tuple[Problem, ...] = ()
 
     def _repr_html_(self) -> str:
         return render_cell(self.run, **self.options)
@@ -42,102 +48,114 @@ class Shown:
     def _repr_markdown_(self) -> str:
         return render_run(self.run, "md", dialect="myst", **self.options)
 
+    def _repr_latex_(self) -> str:
+        return closed_forms(self.run, self.options["index_base"])
+
     def __repr__(self) -> str:
         return render_run(self.run, "text", **self.options)
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise InputError(f"%explain: {message}")
+class CellError(ExplainError):
+    """A block with a fault: its cell fails, and so does a notebook that is executed; it is told without a traceback."""
+
+    def _render_traceback_(self) -> list[str]:
+        return [str(self)]
 
 
-def _parser(program: bool) -> _Parser:
-    parser = _Parser(prog="%%explain" if program else "%explain", add_help=False)
-    for option in ("detail", "show"):
-        parser.add_argument(f"--{option}", choices=CHOICES[option], default=CHOICES[option][1 if option == "detail" else 0])
-    parser.add_argument("--lang", default="en")
-    parser.add_argument("--index-base", type=int, choices=(0, 1), default=1)
-    parser.add_argument("--wrt", action="append")
-    if program:
-        parser.add_argument("--of")
-        parser.add_argument("--backward", type=int)
-    else:
-        parser.add_argument("--v")
-        parser.add_argument("expression", nargs="+")
-    return parser
+@dataclass
+class Session:
+    """The blocks of a notebook: a cell may continue one that ran before it."""
+
+    fences: list[Fence] = field(default_factory=list)
+    count: int = 0
+
+    def line(self, text: str, names: dict[str, Any] | None = None, source: str = "%explain") -> Shown:
+        """``%explain [--OPTION VALUE …] EXPRESSION[; NAME=VALUE …]``. Names without a value are those of the notebook
+        (``names``). Raises CellError."""
+        return self._shown(*_options_before(text), source, 1, names or {})
+
+    def cell(self, line: str, cell: str, source: str = "cell") -> Shown:
+        """``%%explain [--OPTION VALUE …]`` over a cell: the program, run in its box. Options may stand at its head, too, in
+        lines that begin with ``#|``. Raises CellError."""
+        given, rest = _options_before(line)
+        return self._shown(given, cell, source, 2, {}, rest)
+
+    def _shown(
+        self, given: Sequence[tuple[str, str]], body: str, source: str, line: int, names: dict[str, Any], info: str = ""
+    ) -> Shown:
+        self.count += 1
+        fence = Fence(body, "", {}, (), source, line)
+        try:
+            configured = configuration(Path.cwd())
+            placed = [(name, value, 1) for name, value in given]
+            fence = read_fence(body, info, source=source, line=line, given=placed, defaults=configured.defaults)
+            before = continued(fence, self.fences)
+            run = run_fence(fence, before, timeout=configured.timeout, known=_known(fence, names))
+        except ExplainError as error:
+            raise CellError(str(refused(fence, error, "text").problems[0])) from None
+        self.fences = [one for one in self.fences if one.option("name") != fence.option("name")] + [fence]
+        problems, claims = findings(run, fence, sum(f.text.count("\n") + 1 for f in before))
+        found = [Problem(source, fence.line + offset, words) for offset, words in problems]
+        found += [Problem(source, fence.claims[k].line, words, k) for k, words in claims]
+        return Shown(run, self._looks(fence), tuple(found))
+
+    def _looks(self, fence: Fence) -> dict[str, Any]:
+        return {
+            "lang": fence.option("lang") or "en",
+            "detail": fence.option("detail") or "normal",
+            "show": fence.option("show") or "all",
+            "index_base": int(fence.option("index-base") or 1),
+            "embedded": fence.option("name") or f"cell{self.count}",
+        }
 
 
-def explain_line(line: str, names: dict[str, Any] | None = None) -> Shown | None:
-    """``%explain [OPTIONS] EXPRESSION[; NAME=VALUE …]``. Names without a value are those of the notebook (``names``)."""
-    try:
-        options, expression = _options_before(line)
-        text, values = split_inline(expression)
-        given = dict(parse_given(value) for value in values)
-        given = {**_known(text, names or {}, given), **given}
-        v = None if options.v is None else parse_value(options.v)
-        return Shown(run_expression(text, given, v, options.wrt, {}), _looks(options))
-    except ExplainError as error:
-        _told(error)
-        return None
-
-
-def explain_cell(line: str, cell: str) -> Shown | None:
-    """``%%explain [OPTIONS]`` over a cell: the program, run in its box."""
-    try:
-        options = _parser(program=True).parse_args(shlex.split(line))
-        found = run(cell, name="cell", wrt=options.wrt, of=options.of, backward=options.backward)
-        return Shown(found, _looks(options))
-    except ExplainError as error:
-        _told(error)
-        return None
-
-
-def _options_before(line: str) -> tuple[argparse.Namespace, str]:
+def _options_before(line: str) -> tuple[list[tuple[str, str]], str]:
     """The options at the beginning of a line, and the rest as it was written."""
     taken, rest = [], line.strip()
-    while rest.startswith("--"):
-        option, _, rest = rest.partition(" ")
-        if "=" not in option:
-            value, _, rest = rest.strip().partition(" ")
-            option = f"{option}={value}"
-        taken.append(option)
-        rest = rest.strip()
-    if not rest:
-        raise InputError("%explain: there is no expression", hint="Write, for example: %explain 2*dot(x, x); x=[0, 1, 2, 3]")
-    return _parser(program=False).parse_args([*taken, "--", rest]), rest
+    while match := OPTION.match(rest) or BARE.match(rest):
+        value = match[2].strip("\"'") if match.re is OPTION else ""
+        taken.append((match[1], value))
+        rest = rest[match.end() :]
+    return taken, rest
 
 
-def _known(expression: str, names: dict[str, Any], given: dict[str, Given]) -> dict[str, Given]:
+def _known(fence: Fence, names: dict[str, Any]) -> dict[str, Given]:
     """The values that the notebook has for the names of an expression: numbers, lists, arrays and our own tensors."""
+    if fence.kind != "expression" or not names:
+        return {}
     found = {}
-    for name in parse(expression).names:
+    for name in parse(fence.text).names:
         value = names.get(name)
         if isinstance(value, Tensor):
             value = value.array
-        if name not in given and isinstance(value, int | float | list | np.ndarray | np.generic):
+        if isinstance(value, int | float | list | np.ndarray | np.generic):
             found[name] = as_given(value, name)
     return found
 
 
-def _looks(options: argparse.Namespace) -> dict[str, Any]:
-    return {"lang": options.lang, "detail": options.detail, "show": options.show, "index_base": options.index_base}
-
-
-def _told(error: ExplainError) -> None:
-    print(f"explain: {error}", file=sys.stderr)
-
-
 def load(shell: Any) -> None:
     """Give the notebook its magics and begin to record."""
+    session = Session()
 
     def line_or_cell(line: str, cell: str | None = None) -> Shown | None:
-        return explain_line(line, shell.user_ns) if cell is None else explain_cell(line, cell)
+        source = f"In [{len(shell.user_ns.get('In', ' ')) - 1}]"  # the last of IPython's list of inputs is this cell
+        shown = session.line(line, shell.user_ns, source) if cell is None else session.cell(line, cell, source)
+        if not shown.problems:
+            return shown
+        _display(shown)
+        raise CellError("\n".join(map(str, shown.problems)))
 
     shell.register_magic_function(line_or_cell, magic_kind="line_cell", magic_name="explain")
     if not _recordings:
         recording = record()
         recording.__enter__()
         _recordings.append(recording)
+
+
+def _display(shown: Shown) -> None:
+    from IPython.display import display
+
+    display(shown)
 
 
 def unload(shell: Any) -> None:

@@ -17,6 +17,7 @@ from explain.render import terminal
 from explain.render.claims import diagnosis
 from explain.render.names import distinct, names_in
 from explain.render.page import run_view
+from explain.render.style import guest_style
 from explain.render.templates import templates_in
 from explain.render.typeset import Latex, Plain, Typesetter
 from explain.render.view import formula_view, step_view
@@ -141,7 +142,7 @@ def render_cell(run: Run, **options: Any) -> str:
     body = render_run(run, "html", standalone=False, **options)
     lang = options.get("lang", "en")
     cell = _environment(lang).get_template("html/cell.j2")
-    return str(cell.render(body=body, language=HTML_LANGUAGES.get(lang, lang)))
+    return str(cell.render(body=body, style=guest_style(), language=HTML_LANGUAGES.get(lang, lang)))
 
 
 def inline_forms(run: Run, format: str, index_base: int = 1, dialect: str = "github") -> str:
