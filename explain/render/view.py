@@ -97,7 +97,7 @@ def _where(d: Derivation, rows: list[Row | int], t: Typesetter) -> list[str | No
     that the forward table leaves out."""
     used = {name for g in d.gradients if g.closed_form for name in g.closed_form.lets}
     told = [p for p in d.lets if p.name in used and not says_itself(p.kind)]
-    lets = [t.equation([t.entry(p.name, p.formula.letters), t.formula(p.formula)]) for p in told]
+    lets = [_defined(t.entry(p.name, p.formula.letters), p.formula, t) for p in told]
     made = [r for r in d.rows if r.name in used and r.formula]
     shown = {r.name for r in (made if len(made) <= LONGEST else rows) if isinstance(r, Row)}
     lines = [_entry_of(r, t) if r.name in shown else None for r in made]
@@ -107,7 +107,12 @@ def _where(d: Derivation, rows: list[Row | int], t: Typesetter) -> list[str | No
 def _entry_of(r: Row, t: Typesetter) -> str:
     if r.formula is None:
         return t.name(r.name)
-    return t.equation([t.entry(r.name, r.formula.letters), t.formula(r.formula)])
+    return _defined(t.entry(r.name, r.formula.letters), r.formula, t)
+
+
+def _defined(left: str, formula: Formula, t: Typesetter) -> str:
+    """left = formula, or ≈ where a number in it is not written exactly."""
+    return t.equation([left, t.formula(formula)], order.is_rounded(formula.e))
 
 
 def _flat_matrix(jacobian: Any, columns_rank: int, t: Typesetter) -> str:
@@ -215,7 +220,7 @@ def step_view(s: Step, d: Derivation, t: Typesetter) -> View:
         "line": s.line,
         "rule": s.rule,
         "details": _details(s.details, t),
-        "formula": t.equation([t.entry(s.output, s.formula.letters), t.formula(s.formula)]),
+        "formula": _defined(t.entry(s.output, s.formula.letters), s.formula, t),
         "structure": s.structure,
         "jacobian_shape": [t.size(part) for part in s.jacobian_shape],
         "jacobian": None,
@@ -234,13 +239,12 @@ def step_view(s: Step, d: Derivation, t: Typesetter) -> View:
         rank = len(s.contracted.letters)
         target, out = s.jacobian.letters[:rank], s.jacobian.letters[rank:]
         partial = t.partial(t.entry(s.output, out), t.entry(s.input, target))
-        view["jacobian"] = t.equation([partial, t.formula(s.jacobian)])
-        sides = [_arrival(s, d, t, s.contracted.letters), t.formula(s.contracted)]
-        if s.product is not None:
-            sides.insert(1, t.formula(s.product))
-        view["product"] = t.equation(sides)
+        view["jacobian"] = _defined(partial, s.jacobian, t)
+        view["product"] = _defined(_arrival(s, d, t, s.contracted.letters), s.product or s.contracted, t)
+        if s.product is not None and t.formula(s.product) != t.formula(s.contracted):
+            view["product"] = t.equation([view["product"], t.formula(s.contracted)])
         if s.matrix is not None and s.contracted.letters:
-            view["matrix"] = t.equation([_arrival(s, d, t, ()), t.matrix(s.matrix)])
+            view["matrix"] = t.equation([_arrival(s, d, t, ()), t.matrix(s.matrix)], order.is_rounded(s.contracted.e))
     if s.value is not None:
         view["numbers"] = _numbers(s, d, t)
     return view
@@ -339,7 +343,7 @@ def _together(g: Gradient, d: Derivation, t: Typesetter) -> View:
             if lines and lines[-1] != t.dots:
                 lines.append(t.dots)
             continue
-        lines.append(t.equation([_arrival(s, d, t, s.contracted.letters), t.formula(s.contracted)]))
+        lines.append(_defined(_arrival(s, d, t, s.contracted.letters), s.contracted, t))
         parts = [other for other in chain if other.input == s.input and other.contracted is not None]
         if len(parts) > 1 and s is parts[-1]:
             terms = ["" if p.number in hidden else _arrival(p, d, t, s.contracted.letters) for p in parts]
