@@ -39,7 +39,7 @@ def test_faults_are_reported_or_raised(embedder: Embedder) -> None:
         Page(embedder, "page.md").block("#| colour: red\nx", line=3)
 
 
-@pytest.mark.parametrize(("format", "part"), [("html", "<math"), ("md", "= 4"), ("tex", "4")])
+@pytest.mark.parametrize(("format", "part"), [("html", "<math"), ("md", "4\\,x`$"), ("tex", "4")])
 def test_closed_forms_in_a_line(embedder: Embedder, format: str, part: str) -> None:
     shown = Page(embedder, "page.md", format=format).inline("2*dot(x, x); x=[0, 1]", line=1)
     assert shown.ok and part in shown.text and "\n" not in shown.text.strip()
@@ -54,7 +54,7 @@ def test_no_closed_form_is_no_text(embedder: Embedder) -> None:
 def test_a_page_as_a_tree(embedder: Embedder) -> None:
     nodes = json.loads(Page(embedder, "page.md", format="tree").block("sum(x**2); x=[1, 2]", line=1).text)
     kinds = {node[0] for node in nodes}
-    assert {"math_block", "table", "rubric", "paragraph", "details"} <= kinds | _inner(nodes)
+    assert {"math_block", "table", "rubric", "paragraph", "target", "details"} <= kinds | _inner(nodes)
     assert "html" not in kinds
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 from markdown_it import MarkdownIt
@@ -12,6 +13,7 @@ from explain.embed.cache import Cache
 from explain.embed.core import Embedder
 from explain.errors import InputError
 from explain.hosts.markdown_it import explain_plugin
+from tests.hosts.guides import snippets
 
 
 @pytest.fixture
@@ -59,3 +61,14 @@ def test_a_fault_is_raised_or_reported_never_passed_over(name: str, embedder: Em
     found: list[object] = []
     html = MarkdownIt().use(explain_plugin, embedder=embedder, report=found.append).render(text, {"source": "page.md"})
     assert [words in str(problem) for problem in found] == [True] and html.strip()
+
+
+def test_the_snippets_of_the_guide(embedder: Embedder, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EXPLAIN_CACHE", str(embedder.cache.folder if embedder.cache else ""))
+    known: dict[str, Any] = {}
+    for language, text in snippets("markdown-it"):
+        assert language == "py"
+        exec(text, known)
+        if "found" not in known:
+            assert "tensor([2., 4.])" in known["html"] and known["html"].startswith("<p>The gradient of a square: <math")
+    assert str(known["found"][0]).startswith("lesson.md:2: explain: ") and ".explain.guest" in known["css"]

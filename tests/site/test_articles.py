@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 
+from explain.embed.scan import scan
+
 ROOT = Path(__file__).parents[2]
 SITE = ROOT / "site"
 SEEDS: list[dict[str, Any]] = [
@@ -19,7 +21,7 @@ SEEDS: list[dict[str, Any]] = [
 ]
 ARTICLES = {"s000": "gradients", "s001": "autograd", "s002": "computing", "s003": "vector-functions", "s004": "mechanism"}
 LANGUAGES = ("en", "zh")
-FENCE = re.compile(r"^```explain(?P<info>[^\n]*)\n(?P<body>.*?)^```$", re.M | re.S)
+FENCE = re.compile(r"^```explain[^\n]*\n.*?^```$", re.M | re.S)
 OPTION = re.compile(r"#\| *([\w-]+): *(.*)")
 HAN = re.compile(r"[\u4e00-\u9fff]")
 
@@ -43,7 +45,8 @@ class Block:
 
 def blocks(page: Path) -> list[Block]:
     named: dict[str, Block] = {}
-    return [Block(found["info"], found["body"], named) for found in FENCE.finditer(page.read_text(encoding="utf-8"))]
+    found = scan(page.read_text(encoding="utf-8"))
+    return [Block(block.info, block.body, named) for block in found if not block.inline]
 
 
 def plain(code: str) -> str:
