@@ -453,7 +453,8 @@ def _checks_of(g: Gradient, d: Derivation) -> list[Check]:
 
 
 def _worst_check(checks: Iterable[Check]) -> Check | None:
-    order = {"failed": 2, "ok": 1, "not_applicable": 0}
+    """What one check of all steps comes to: it holds on the whole way only if no step had to leave it out."""
+    order = {"failed": 2, "not_applicable": 1, "ok": 0}
     return max(checks, key=lambda c: (order[c.status], c.error or 0.0), default=None)
 
 
