@@ -22,6 +22,8 @@ from explain.errors import ExplainError
 if TYPE_CHECKING:
     from explain.derivation.model import Run
 
+FLAG = re.compile(r"--(at|shape|v|wrt) \"([^\"]*)\"")
+"""An option of the command line in a hint: blocks have the same in a form of their own."""
 READ = re.compile(r"@\s*([^\s,;)\]]+)|load\(\s*['\"]([^'\"]+)['\"]")
 
 
@@ -176,7 +178,8 @@ def refused(fence: Fence, error: ExplainError, format: str) -> Shown:
         message, line = error.words, error.where.line
     elif error.place is not None and error.place.text in fence.text:
         line += fence.text.count("\n", 0, fence.text.index(error.place.text)) + error.place.line - 1
-    words = "\n".join(filter(None, [message, error.place.marked() if error.place else "", error.hint or ""]))
+    hint = FLAG.sub(r"#| \1: \2", error.hint or "")
+    words = "\n".join(filter(None, [message, error.place.marked() if error.place else "", hint]))
     problem = Problem(fence.source, line, words)
     return Shown(_as_error(fence, str(problem), format), (problem,))
 

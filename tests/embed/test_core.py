@@ -131,6 +131,11 @@ def test_faults_of_blocks_are_told_in_their_place(embedder: Embedder, body: str,
     assert 'class="told wrong"' in shown.text
 
 
+def test_hints_speak_of_options_as_blocks_have_them(embedder: Embedder) -> None:
+    (problem,) = embedder.show(fence("sum(q*x); x=[1]"), "md").problems
+    assert problem.message.endswith("\n#| at: q=…")
+
+
 # the cache
 
 
