@@ -115,8 +115,6 @@ def _everywhere(stated: Stated, trial: _Trial, level: str, moved: Sequence[set[i
             claimed = stated.at(trial.names(point))
         except ExplainError:  # its shapes fitted at the program's own values: an op refuses these numbers
             continue
-        if not np.all(np.isfinite(claimed)):
-            continue
         apart = trial.apart(claimed, wanted)
         if apart is not None:
             return tried, apart

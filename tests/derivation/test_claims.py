@@ -123,6 +123,7 @@ EXPRESSIONS: list[tuple[dict[str, Any], str, str, str]] = [  # what is given, wr
     ({"text": "sqrt(x)", "at": ["x=4"]}, "x", "Rational(1, 2)/sqrt(x)", "proved"),
     ({"text": "trace(A@B)", "at": ["A=[[1,2],[3,4]]", "B=eye(2)"]}, "A", "B.T", "proved"),
     ({"text": "trace(A@B)", "at": ["A=[[1,2],[3,4]]", "B=eye(2)"]}, "A", "eye(2)", "equal"),  # numbers, right here
+    ({"text": "sum(x**2)", "at": ["x=[0,1]"]}, "x", "2*exp(log(x))", "wrong"),  # no number where x is negative
     ({"text": "1/x", "at": ["x=0"]}, "x", "-1/x**2", "undecided"),
 ]
 
