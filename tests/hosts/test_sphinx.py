@@ -39,7 +39,8 @@ def project(tmp_path: Path) -> Path:
 
 
 def build(project: Path, cache: Path, *arguments: str, builder: str = "html", **environment: str) -> tuple[int, str]:
-    command = [sys.executable, "-m", "sphinx", "-b", builder, "-d", "kept", *arguments, ".", f"out-{builder}"]
+    # without its colours, which it shows where CI or FORCE_COLOR is set too
+    command = [sys.executable, "-m", "sphinx", "-N", "-b", builder, "-d", "kept", *arguments, ".", f"out-{builder}"]
     known = {**os.environ, "EXPLAIN_CACHE": str(cache), **environment}
     done = subprocess.run(command, cwd=project, env=known, capture_output=True, text=True, check=False)
     return done.returncode, done.stdout + done.stderr
