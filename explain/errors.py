@@ -7,6 +7,7 @@ what, and what would work. The exit code sits on the class.
 from __future__ import annotations
 
 import unicodedata
+from functools import lru_cache
 from typing import NamedTuple
 
 LONGEST_LINE = 100
@@ -14,7 +15,12 @@ LONGEST_LINE = 100
 
 def columns(text: str) -> int:
     """The columns that a text takes on a terminal: wide characters two, combining ones none."""
-    return sum(0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text)
+    return len(text) if text.isascii() else sum(map(_columns_of, text))
+
+
+@lru_cache(4096)
+def _columns_of(character: str) -> int:
+    return 0 if unicodedata.combining(character) else 2 if unicodedata.east_asian_width(character) in "WF" else 1
 
 
 class Place(NamedTuple):

@@ -44,8 +44,8 @@ class Tree:
 
     def parts(self) -> Iterator[Tree]:
         """The trees directly inside."""
-        for f in fields(self):
-            value = getattr(self, f.name)
+        for name in self.__dataclass_fields__:
+            value = getattr(self, name)
             if isinstance(value, Tree):
                 yield value
             elif isinstance(value, tuple):

@@ -22,7 +22,6 @@ from explain.render.templates import templates_in
 from explain.render.typeset import Latex, Plain, Typesetter
 from explain.render.view import formula_view, step_view
 
-BLANK_LINES = re.compile(r"\n{3,}")
 EATEN = re.compile(r"[_*]|\\[^a-zA-Z]")
 """What Markdown takes for emphasis or for an escape where it does not know about formulas."""
 RELATION = re.compile(r" (=|\\approx) ")
@@ -128,7 +127,8 @@ def render_run(
         "embedded": embedded,
     }
     text = templates.get_template("derivation.j2").render(page=page, **asked)
-    text = BLANK_LINES.sub("\n\n", "\n".join([line.rstrip(" \t") for line in text.split("\n")])).strip() + "\n"
+    lines = [line.rstrip(" \t") for line in text.split("\n")]
+    text = "\n".join([line for line, before in zip(lines, ["", *lines], strict=False) if line or before]).strip() + "\n"
     frame = chosen.frame if standalone else chosen.part
     if frame is None:
         return text

@@ -6,6 +6,7 @@ The same value looks the same everywhere on a page. Only ``.grad`` is echoed the
 from __future__ import annotations
 
 from collections.abc import Iterator
+from math import isfinite
 from typing import Any
 
 import numpy as np
@@ -18,13 +19,10 @@ LARGE, SMALL = 1e6, 1e-4
 
 def number(value: Any) -> str:
     """A number with at most four decimals; scientific (``1.5e-07``) where that would lose it."""
-    a = np.asarray(value)
-    if a.dtype.kind == "b":
-        return "1" if a else "0"
-    if a.dtype.kind in "iu":
-        return str(int(a))
-    x = float(a)
-    if not np.isfinite(x):
+    x = value.item() if isinstance(value, np.generic | np.ndarray) else value
+    if isinstance(x, int):
+        return str(int(x))
+    if not isfinite(x):
         return "nan" if x != x else "inf" if x > 0 else "-inf"
     if x != 0 and not SMALL <= abs(x) < LARGE:
         mantissa, exponent = f"{x:.{DECIMALS}e}".split("e")
@@ -58,6 +56,8 @@ def constant(a: np.ndarray) -> bool:
 def cells(a: np.ndarray) -> list[list[str]]:
     """Rows of texts for a vector (as a column) or matrix; ``…`` stands for what is left out."""
     matrix = a.reshape(-1, 1) if a.ndim == 1 else a
+    if max(matrix.shape) <= MOST:
+        return [[number(entry) for entry in row] for row in matrix.tolist()]
     rows: list[list[str]] = []
     for r in _some(matrix.shape[0]):
         if r is None:

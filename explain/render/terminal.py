@@ -35,13 +35,16 @@ def wrapped(text: str, columns: int) -> str:
     characters, never before closing punctuation."""
     lead = text[: len(text) - len(text.lstrip())]
     indent = lead + ("  " if text.lstrip().startswith("- ") else "")
-    lines, current = [], lead
+    lines, current, used = [], lead, width(lead)
     for unit in UNIT.findall(text.strip()):
-        if width((current + unit).rstrip()) > columns and current.strip():
+        taken = width(unit)
+        if used + taken > columns and current.strip():
             lines.append(current.rstrip())
             current = indent + unit.lstrip()
+            used = width(current)
         else:
             current += unit
+            used += taken
     return "\n".join([*lines, current.rstrip()])
 
 
@@ -69,18 +72,23 @@ def broken(text: str, columns: int, lead: str) -> str:
 
 def _break(text: str, room: int) -> int:
     """The best place to break within ``room`` columns: not near the beginning, outermost, by the operator, the last one."""
-    depth, depths = 0, []
+    depth, depths, used = 0, [], 0
     for c in text:
+        if used > room:
+            break
         depth -= c in ")]⌋}"
         depths.append(depth)
         depth += c in "([⌊{"
+        used += width(c)
     best: tuple[bool, int, int, int] | None = None
     for rank, pattern in enumerate(BREAKS):
         for found in pattern.finditer(text, 1):
             at = found.start()
-            if width(text[:at].rstrip()) > room or not text[:at].strip():
+            if at >= len(depths):
+                break
+            if not text[:at].strip():
                 continue
-            key = (3 * at >= room, -depths[min(at, len(text) - 1)], -rank, at)
+            key = (3 * at >= room, -depths[at], -rank, at)
             best = key if best is None or key > best else best
     return best[3] if best else 0
 
