@@ -17,7 +17,16 @@ from sympy.core.basic import Basic
 from sympy.core.relational import Relational
 
 from explain.calculus.matrix_graph import Graph, plain_scalar, scalar_part
-from explain.calculus.matrix_layout import Axes, Layout, NoForm, Placed, multiplied, product, transposed, without_minus
+from explain.calculus.matrix_layout import (
+    Axes,
+    Layout,
+    NoForm,
+    Placed,
+    multiplied,
+    product,
+    transposed,
+    without_minus,
+)
 from explain.calculus.matrix_tree import (
     MCall,
     MCompare,
@@ -129,17 +138,14 @@ class _Reader(Layout):
             return scalar_part(e)
 
     def top(self, e: Expr, target: tuple[Bind, ...]) -> Placed:
-        """The whole formula. A number in a sum of columns is spread with ones; inside functions it broadcasts."""
+        """The whole formula."""
+        if e.is_Mul:
+            sums = [f for f in e.args if self.about(f)[0]]
+            if len(sums) == 1 and sums[0].is_Add:
+                return multiplied([*(self.read(f) for f in e.args if f is not sums[0]), self.top(sums[0], target)])
         if not e.is_Add:
             return self.read(e)
-        terms = [self.read(a) for a in e.args]
-        if len(target) == 1:
-            ones = MOnes(S(target[0][1]))
-            terms = [
-                t if t.tree is not None or not t.by else Placed(t.number, t.scalars, t.by, ones, (target[0][0],))
-                for t in terms
-            ]
-        return self.total(terms, top=True)
+        return self.total([self.read(a) for a in e.args], target)
 
     def _read(self, e: Any) -> Placed:
         if isinstance(e, Entry):

@@ -81,6 +81,20 @@ class Placed:
         return Placed(self.number, self.scalars, self.by, tree, axes)
 
 
+def _spread(terms: Sequence[Placed], target: Sequence[tuple[Index, Any]]) -> Sequence[Placed]:
+    """The terms with numbers as columns or matrices of ones. Where all terms are entrywise and the numbers plain, as in
+    ``1 − y²``, they stay: they broadcast, as entrywise functions do."""
+    if not any(t.by or t.scalars or (t.tree is not None and _contracts(t.tree)) for t in terms):
+        return terms
+    axes, sizes = zip(*target, strict=True)
+    ones = product(MOnes(S(sizes[0])), *(MTranspose(MOnes(S(n))) for n in sizes[1:]))
+    return [t if t.tree is not None else Placed(t.number, t.scalars, t.by, ones, axes) for t in terms]
+
+
+def _contracts(tree: Tree) -> bool:
+    return isinstance(tree, MProduct) or any(map(_contracts, tree.parts()))
+
+
 def transposed(tree: Tree) -> Tree:
     """The transpose, pushed inwards where that leaves no more transposes than there were."""
     if isinstance(tree, MTranspose):
@@ -210,12 +224,15 @@ class Layout:
         rest.remove(row)
         return _shorter(product(transposed(row), self.hadamard(rest)))
 
-    def total(self, terms: Sequence[Placed], top: bool = False) -> Placed:
+    def total(self, terms: Sequence[Placed], target: Sequence[tuple[Index, Any]] | None = None) -> Placed:
         """The sum: common scalars in front, like terms merged, what is added before what is subtracted.
 
-        ``top``: the sum is the whole formula. Then common matrices go in front too; inside, the author's way stays.
+        ``target``: the sum is the whole formula, over these indices and sizes. Then common matrices go in front too, and a
+        number is spread with ones; inside, the author's way stays.
         """
         number, scalars, by, rest = _common([part for t in terms for part in _opened(t)])
+        if target:
+            rest = _spread(rest, target)
         placed, axes = self.aligned(rest)
         kept = _merged(placed)
         if not kept:
@@ -227,7 +244,7 @@ class Layout:
             return multiplied([Placed(number, scalars, by), kept[0]])
         if all(t.tree is None for t in kept):  # what had axes has cancelled
             return Placed(number, scalars, (*by, self._sum(kept)))
-        return Placed(number, scalars, by, self._factored(kept) if top else self._sum(kept), axes)
+        return Placed(number, scalars, by, self._factored(kept) if target is not None else self._sum(kept), axes)
 
     def _sum(self, terms: Sequence[Placed]) -> Tree:
         return MSum(tuple(t.whole for t in sorted(terms, key=self._order)))
@@ -239,7 +256,7 @@ class Layout:
             return terms[0].whole if terms else MScalar(S.Zero)
         trees = [t.tree for t in terms if t.tree is not None]
         if len(trees) == len(terms):
-            lists = [t.factors if isinstance(t, MProduct) else (t,) for t in trees]
+            lists = [_factors(t) for t in trees]
             if all(len(factors) > 1 for factors in lists):
                 if len({factors[0] for factors in lists}) == 1:
                     inner = [t.with_tree(product(*fs[1:])) for t, fs in zip(terms, lists, strict=True)]
@@ -264,8 +281,9 @@ class Layout:
     def _order(self, term: Placed) -> tuple[Any, ...]:
         tree = term.whole
         spread = isinstance(tree, MProduct) and any(_is_ones(f) for f in tree.factors)
+        constant = term.tree is None or all(_is_ones(f) for f in _factors(term.tree))
         # a transpose counts as a late letter: A x before Aᵀ x
-        return bool(term.number.is_negative), term.tree is None, spread, tree.text.replace(".T", "~T")
+        return bool(term.number.is_negative), constant, spread, tree.text.replace(".T", "~T")
 
 
 def multiplied(parts: Sequence[Placed]) -> Placed:
@@ -286,6 +304,10 @@ class NoForm(Exception):
 
 def _divides(tree: Tree) -> bool:
     return isinstance(tree, MPower) and bool(tree.exponent.is_negative)
+
+
+def _factors(tree: Tree) -> tuple[Tree, ...]:
+    return tree.factors if isinstance(tree, MProduct) else (tree,)
 
 
 def _is_ones(tree: Tree) -> bool:

@@ -188,6 +188,11 @@ TABLE: list[tuple[Node, Node, str]] = [
     (total(X, dim=0), X, "ones(n5)@g.T"),
     (total(x), x, "g*ones(n3)"),
     (total(x) ** 2, x, "2*g*(ones(n3).T@x)*ones(n3)"),
+    # a number beside columns and matrices is spread with ones; where all is entrywise it broadcasts
+    (op("dot", x, Q @ x) + total(x), x, "g*(Q@x + Q.T@x + ones(n3))"),
+    (total((X @ W) ** 2) + total(X), X, "g*(2*X@W@W.T + ones(n5)@ones(n3).T)"),
+    (total(X**2) + total(X) * total(b), X, "g*(2*X + (ones(n4).T@b)*ones(n5)@ones(n3).T)"),
+    (total(X**2) + total(X), X, "g*(2*X + 1)"),
     (x * total(x), x, "(ones(n3).T@x)*g + (x.T@g)*ones(n3)"),
     (op("dot", x, x) ** 2, x, "4*g*(x.T@x)*x"),
     (X * x, x, "(X*g).T@ones(n5)"),
