@@ -81,10 +81,10 @@ class Placed:
         return Placed(self.number, self.scalars, self.by, tree, axes)
 
 
-def _spread(terms: Sequence[Placed], target: Sequence[tuple[Index, Any]]) -> Sequence[Placed]:
+def _spread(terms: list[Placed], target: Sequence[tuple[Index, Any]]) -> list[Placed]:
     """The terms with numbers as columns or matrices of ones. Where all terms are entrywise and the numbers plain, as in
     ``1 − y²``, they stay: they broadcast, as entrywise functions do."""
-    if not any(t.by or t.scalars or (t.tree is not None and _contracts(t.tree)) for t in terms):
+    if not any(t.by or not t.scalar.is_number or (t.tree is not None and _contracts(t.tree)) for t in terms):
         return terms
     axes, sizes = zip(*target, strict=True)
     ones = product(MOnes(S(sizes[0])), *(MTranspose(MOnes(S(n))) for n in sizes[1:]))

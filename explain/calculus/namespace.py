@@ -131,7 +131,7 @@ def number_operand(value: int | float, as_written: bool) -> Operand:
     n = symbols.number(value)
     if as_written:
         return Operand((), lambda _: Written(n))
-    return Operand((), lambda _: n if n.is_zero or abs(n) == 1 or not n.is_Rational else n * UNIT)
+    return Operand((), lambda _: n if n.is_zero or abs(n) == 1 or not n.is_finite else n * UNIT)
 
 
 class Namespace:

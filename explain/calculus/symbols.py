@@ -7,15 +7,23 @@ assumptions would be different to sympy, and the derivative between them a silen
 
 from __future__ import annotations
 
+import math
+import sys
 from collections.abc import Iterable, Iterator
+from fractions import Fraction
 from itertools import count
 from typing import Any
 
-from sympy import Add, Eq, Expr, Integer, Mul, Ne, Pow, Rational, S, Symbol, Tuple
+from sympy import Add, Eq, Expr, Integer, Mul, Ne, Pow, Rational, S, Symbol, Tuple, sqrt
 from sympy.core.basic import Basic
 from sympy.core.symbol import Str
 
 Indices = tuple[Any, ...]
+
+FULL_PRECISION = 16
+"""A number that was computed has at least so many characters."""
+LARGEST_TERM = 1000
+"""Fractions of larger numbers are not recognised."""
 
 
 class Index(Symbol):
@@ -349,15 +357,35 @@ def _differ_by_opaque(left: Expr, right: Expr) -> bool:
     return bool((left.has(Opaque) or right.has(Opaque)) and (left - right).has(Opaque))
 
 
-def number(value: Any) -> Rational:
-    """A literal as an exact rational: 0.5 is 1/2, 0.1 is 1/10. Infinities and nan stay themselves."""
+def number(value: Any) -> Expr:
+    """A literal exactly: 0.5 is 1/2, 0.1 is 1/10, what Python computes for ``2**0.5`` is the root of 2, and ``math.pi`` π.
+    Infinities and nan stay themselves."""
     if isinstance(value, float):
         if value != value:
             return S.NaN
         if value in (float("inf"), float("-inf")):
             return S.Infinity if value > 0 else S.NegativeInfinity
-        return Rational(repr(value))
+        return _known(value) or Rational(repr(value))
     return S(value)
+
+
+def _known(value: float) -> Expr | None:
+    """The small fraction, small fraction of π or root of one that this number is to its last digits; None if there is none.
+    A number that somebody typed has fewer digits than that."""
+    size, sign = abs(value), 1 if value > 0 else -1
+    if len(repr(size)) < FULL_PRECISION:
+        return None
+    for scale, named in (
+        (size, lambda r: r),
+        (size / math.pi, lambda r: r * S.Pi),
+        (size * size, sqrt),
+        (size * size / math.pi, lambda r: sqrt(r) * sqrt(S.Pi)),
+        (size * size * math.pi, lambda r: sqrt(r) / sqrt(S.Pi)),
+    ):
+        near = Fraction(scale).limit_denominator(LARGEST_TERM)
+        if 0 < near.numerator <= LARGEST_TERM and abs(float(near) - scale) <= 4 * sys.float_info.epsilon * scale:
+            return sign * named(Rational(near.numerator, near.denominator))
+    return None
 
 
 def vanishes(e: Expr) -> bool:

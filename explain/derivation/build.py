@@ -196,9 +196,22 @@ class _Builder:
         return whole.reshape(rows, columns)
 
     def _operations(self, planned: PlannedStep) -> tuple[Operation, ...]:
+        """The nodes on the way from the step's output back to its input, and what they use that got no gradient."""
         group = planned.link.step.group
-        if len(group.applied) < 2 or group.whole == "custom":
+        reached, on_the_way = {planned.link.input}, set()
+        for k in group.applied:
+            if not reached.isdisjoint(self.tape.applied[k].inputs):
+                reached.update(self.tape.applied[k].outputs)
+                on_the_way.add(k)
+        if len(on_the_way) < 2 or group.whole == "custom":
             return ()
+        sent_by = [s for s in (self.r.backward.sent if self.r.backward else ()) if s.applied in group.applied]
+        walked = {s.applied for s in sent_by} or {k for k in group.applied if self.tape.applied[k].grad_fn}
+        shown, used = set(on_the_way), {i for k in on_the_way for i in self.tape.applied[k].inputs}
+        for k in reversed(group.applied):
+            if k not in walked and not used.isdisjoint(self.tape.applied[k].outputs):
+                shown.add(k)
+                used.update(self.tape.applied[k].inputs)
         inside: dict[int, str] = dict(self.plan.names)
         counter = 0
         for k in group.applied[:-1]:
@@ -207,12 +220,12 @@ class _Builder:
                     counter += 1
                     inside[i] = f"t_{counter}"
         found = []
-        for k in reversed(group.applied):
+        for k in sorted(shown, reverse=True):
             applied = self.tape.applied[k]
             sent = tuple(
                 (self._operand(inside, applied.inputs[s.input]), None, s.cotangent if self.numbers else None)
-                for s in (self.r.backward.sent if self.r.backward else ())
-                if s.applied == k
+                for s in sent_by
+                if s.applied == k and applied.inputs[s.input] in reached
             )
             inputs = tuple(self._operand(inside, i) for i in applied.inputs)
             code = None if applied.walk is not None else code_of(self.tape, applied.outputs[0], inside)

@@ -212,12 +212,13 @@ class MatrixPrinter:
         upstream = [f for f in parts.factors if order.rank(f) >= order.UPSTREAM]
         before = p.factors([f for f in parts.factors if f not in upstream], closed=True)
         before += [self.inside(t, POWER) for t in tree.by if not self.divides(t)]
-        below = p.factors(parts.below, closed=True) + [
-            self.denominator(t) for t in tree.by if isinstance(t, MPower) and self.divides(t)
-        ]
+        constants = p.factors(parts.below, closed=True)
+        below = [self.denominator(t) for t in tree.by if isinstance(t, MPower) and self.divides(t)]
+        constant = not below and all(f.is_number for f in parts.below)
+        below = constants + below
         after = p.factors(upstream, closed=True)
         whole = [] if tree.of == ONE else [self.inside(tree.of, PRODUCT)]
-        if below:
+        if below and not constant:
             if n.whole != "1" or n.power:
                 before.insert(0, p.numeral(Numeral(n.whole, power=n.power))[0])
             if n.below:
@@ -233,6 +234,10 @@ class MatrixPrinter:
             factors = [self.marks.fraction(self.marks.scalars(above), self.marks.scalars(below)), *rest]
         else:
             coefficient = [p.numeral(n)[0]] if parts.number != 1 else []
+            if below:
+                below += [p.numeral(Numeral(n.below))[0]] if n.below else []
+                numerator = p.numeral(Numeral(n.whole, power=n.power))[0]
+                coefficient = [self.marks.fraction(numerator, self.marks.scalars(below))]
             factors = [*coefficient, *before, *whole, *after]
             if is_upstream(tree.of):
                 factors = [*coefficient, *before, *after, *whole]

@@ -61,12 +61,27 @@ class Parts:
 def parts(e: Expr) -> Parts:
     """The factors of a product (or of anything) in the order they are shown."""
     number, above, below = _split(e)
+    for root in [f for f in above if f.is_Pow and f.base.is_Integer and f.exp == S.Half]:
+        if number.q % root.base.p == 0:  # sympy's √2/2 is 1/√2
+            number *= root.base
+            above.remove(root)
+            below.append(root)
+    above, below = _one_root(above), _one_root(below)
     ordered = sorted(above, key=rank)
     after = tuple(f for f in ordered if rank(f) >= BRACKET)
     inside = tuple(f for f in ordered if rank(f) < BRACKET)
     if below and not inside and len(after) == 1 and not is_big(after[0]):
         inside, after = after, ()
     return Parts(bool(number < 0), abs(number), inside, after, tuple(sorted(below, key=rank)))
+
+
+def _one_root(factors: list[Expr]) -> list[Expr]:
+    """The factors with the roots of numbers as one: √(2π)."""
+    roots = [f for f in factors if f.is_Pow and f.exp == S.Half and f.base.is_number]
+    if len(roots) < 2:
+        return factors
+    under = Mul(*(root.base for root in roots))
+    return [Pow(under, S.Half, evaluate=False), *(f for f in factors if f not in roots)]
 
 
 def _split(e: Expr) -> tuple[Rational, list[Expr], list[Expr]]:

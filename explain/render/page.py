@@ -28,6 +28,7 @@ def run_view(run: Run, t: Typesetter, detail: str = "normal", pictures: bool = F
     for number, (d, view) in enumerate(zip(run.derivations, derivations, strict=True), 1):
         view["id"] = f"{prefix}{number}"
         view["picture"] = picture(d) if pictures else None
+    _count_turns(derivations)
     return {
         "source": run.source,
         "program": program,
@@ -45,6 +46,14 @@ def run_view(run: Run, t: Typesetter, detail: str = "normal", pictures: bool = F
         "several": len(derivations) != 1,
         "derivations": derivations,
     }
+
+
+def _count_turns(derivations: list[View]) -> None:
+    """Which of several calls in the same place each is, for its heading; a folded one stands for many already."""
+    for d in derivations:
+        same = [other for other in derivations if all(other[key] == d[key] for key in ("line", "call", "kind", "mode"))]
+        d["turn"] = same.index(d) + 1 if len(same) > 1 and not any(other["calls"] for other in same) else None
+        d["turns"] = len(same)
 
 
 def _listing(run: Run) -> View:

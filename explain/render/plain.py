@@ -143,7 +143,7 @@ class PlainPrinter(Printer):
 
     def raised_text(self, alone: str, base: str, exponent: Expr) -> Piece:
         if exponent == S.Half:
-            return f"√{alone}" if alone.isdigit() else f"√({alone})", POWER
+            return f"√{alone}" if alone.isdigit() or alone == "π" else f"√({alone})", POWER
         if exponent.is_Integer and exponent >= 0:
             return base + "".join(RAISED[c] for c in str(exponent)), POWER
         above = self.text(exponent)

@@ -104,6 +104,11 @@ TABLE = [
     ("-(a + b)", "-(a + b)"),
     ("-a - b", "-a - b"),
     ("x - (-2*y)", r"x + 2\,y"),
+    ("x/sqrt(2)", r"\frac{x}{\sqrt{2}}"),
+    ("x[i]*sqrt(2)/6", r"\frac{x_i}{3\,\sqrt{2}}"),
+    ("3*sqrt(2)*x", r"3\,\sqrt{2}\,x"),
+    ('x/(sqrt(2)*sqrt(float("pi")))', r"\frac{x}{\sqrt{2\,\pi}}"),
+    ("1/sqrt(2)*Sum(x[i], (i, 0, 1))", r"\frac{1}{\sqrt{2}} \sum_i x_i"),
     ("1/2 + x", r"x + \tfrac12"),
     # powers and functions
     ("(a + b)**2", "(a + b)^2"),
