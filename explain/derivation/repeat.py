@@ -93,13 +93,14 @@ def _turns(keys: Sequence[Hashable], start: int, period: int) -> int:
 
 
 def likeness(tape: Tape, group: Group, x: int, names: dict[int, str]) -> Hashable:
-    """What the turns of a loop have in common: operations in the same place on values of the same names and shapes."""
+    """What the turns of a loop have in common: operations in the same place on values of the same names and shapes, and
+    which of these values the link goes back to."""
     parts: list[Any] = []
     for k in group.applied:
         a = tape.applied[k]
         parts.append((a.op.name, a.place, tuple([tape.values[i].shape for i in a.inputs])))
     called = tuple([base_name(names[i]) for i in (group.output, x, *group.inputs)])
-    return (*parts, called)
+    return (*parts, called, group.inputs.index(x))
 
 
 def base_name(name: str) -> str:

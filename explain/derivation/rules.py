@@ -24,7 +24,9 @@ class Rule:
 
 def rule_of(tape: Tape, group: Group, x: int, names: dict[int, str]) -> Rule:
     """The rule of the link from the group's output back to its input ``x``."""
-    members = [tape.applied[k] for k in group.applied]
+    within = [tape.applied[k] for k in group.applied]
+    from_x = _made_from(within, [x])
+    members = [a for a in within if a.outputs[0] in from_x]  # what else is in the step does not touch it
     meets = [(a, p) for a in members for p, i in enumerate(a.inputs) if i == x]
     first, position = meets[0]
     heavy = [a for a in members if _is_heavy(a)]
@@ -45,7 +47,6 @@ def rule_of(tape: Tape, group: Group, x: int, names: dict[int, str]) -> Rule:
     if heavy and len(meets) > 1 and all(a.op.kind == "index" for a in before):
         return Rule("several", details)
     if heavy and heavy[0].op.kind != "reduction" and all(a.op.rule == "transpose" for a in before):
-        from_x = _made_from(members, [x])
         through = next(p for p, i in enumerate(heavy[0].inputs) if i in from_x)
         details["scaled"] = any(a.op.name in ("mul", "div", "neg") for a in members if a is not heavy[0])
         details["turned"] = first.op.rule == "transpose"
@@ -54,13 +55,9 @@ def rule_of(tape: Tape, group: Group, x: int, names: dict[int, str]) -> Rule:
         details["scaled"] = any(a.op.name in ("mul", "div", "neg") and _after(members, a, heavy[0]) for a in members)
         details["inner"] = [a.op.rule or a.op.kind for a in before]
         return Rule(f"{heavy[0].op.rule}_of", details | _counts(tape, heavy[0]))
-    from_x = _made_from(members, [x])
-    way = [a for a in members if a.outputs[0] in from_x]
-    if len(way) == len(meets) == 1:  # what else is in the step does not touch it
-        return _single(tape, first, position, meets, details)
-    if all(a.op.kind == "index" for a in way):
+    if all(a.op.kind == "index" for a in members):
         return Rule("index_chain", details)
-    if any(a.op.kind == "index" for a in way):
+    if any(a.op.kind == "index" for a in members):
         return Rule("chain_index", details)
     if len(meets) > 1:
         return Rule("several", details)

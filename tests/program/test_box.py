@@ -41,8 +41,9 @@ def test_it_gives_the_same_document_as_in_this_process() -> None:
 )
 def test_what_does_not_end_is_stopped(program: str, kind: str, line: int | None) -> None:
     begin = time.perf_counter()
-    found = run(program, timeout=1, memory=1 << 29)
-    assert time.perf_counter() - begin < 15
+    # a limit of another kind must be met however slow the machine is just now
+    found = run(program, timeout=1 if kind == "limit_time" else 60, memory=1 << 29)
+    assert time.perf_counter() - begin < 60
     assert found.outcome == "bounded"
     assert found.error is not None and found.error["kind"] == kind
     assert line is None or found.error["line"] == line
