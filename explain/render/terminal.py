@@ -21,8 +21,9 @@ def filters(columns: int, color: bool) -> dict[str, Callable[..., str]]:
     found["width"] = lambda text: width(text)  # type: ignore[assignment, return-value]
     found["wrapped"] = lambda text: wrapped(text, columns)
     found["line"] = lambda text, lead=4: broken(str(text), columns, " " * lead)
+    found["after"] = lambda text, head: after(str(text), str(head), columns)
     found["table"] = lambda rows, say, tell, lines: table(rows, say, tell, columns, lines)
-    found["calls_table"] = calls_table
+    found["calls_table"] = lambda calls, tell, output: calls_table(calls, tell, output, columns)
     return found
 
 
@@ -46,6 +47,11 @@ def wrapped(text: str, columns: int) -> str:
             current += unit
             used += taken
     return "\n".join([*lines, current.rstrip()])
+
+
+def after(text: str, head: str, columns: int) -> str:
+    """What stands behind a heading, or in lines of its own where both do not fit into one."""
+    return f"   {text}" if width(head) + 3 + width(text) <= columns else "\n" + broken(text, columns, "  ")
 
 
 BREAKS = (
@@ -120,15 +126,22 @@ def table(rows: list[dict[str, Any]], say: Any, tell: Any, columns: int, lines: 
     return "\n".join(found)
 
 
-def calls_table(calls: dict[str, Any], tell: Any, output: str) -> str:
-    """The table of a loop's calls."""
-    head = [str(tell.call()), str(tell.line()), output, *calls["names"]]
+def calls_table(calls: dict[str, Any], tell: Any, output: str, columns: int) -> str:
+    """The table of a loop's calls; where it is too wide, each gradient stands on a line of its own under its call."""
+    head = [str(tell.call()), str(tell.line()), output]
     rows = [
-        ["…"] + [""] * (len(head) - 1) if r is None
-        else [str(r["number"]), str(r["line"] or ""), r["output"] or "", *r["gradients"]]
-        for r in calls["rows"]
-    ]  # fmt: skip
-    return _aligned([head, *rows])
+        ["…", "", ""] if r is None else [str(r["number"]), str(r["line"] or ""), r["output"] or ""] for r in calls["rows"]
+    ]
+    sent = [[""] * len(calls["names"]) if r is None else r["gradients"] for r in calls["rows"]]
+    whole = _aligned([[*head, *calls["names"]], *([*a, *b] for a, b in zip(rows, sent, strict=True))])
+    if max(map(width, whole.split("\n"))) <= columns:
+        return whole
+    first, *lines = _aligned([head, *rows]).split("\n")
+    for line, gradients in zip(lines, sent, strict=True):
+        first += f"\n{line}"
+        for name, value in zip(calls["names"], gradients, strict=True):
+            first += "\n" + broken(f"{name} = {value}", columns, " " * 8) if value else ""
+    return first
 
 
 def _widths(cells: list[list[str]]) -> list[int]:
