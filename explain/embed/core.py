@@ -207,7 +207,7 @@ def _shown(run: Run, looks: dict[str, Any]) -> str:
         return run.render(**{**looks, "standalone": False})
     from explain.embed.tree import tree_of
 
-    return json.dumps(tree_of(run.render(**{**looks, "format": "md", "dialect": "myst"})), ensure_ascii=False)
+    return json.dumps(tree_of(run.render(**{**looks, "dialect": "myst"})), ensure_ascii=False)
 
 
 def _files(fence: Fence) -> list[str]:

@@ -3,7 +3,8 @@ needs no reader.
 
 A node is ``[kind, attributes, children]``, where the children are nodes, or the text of a leaf. Kinds are named as docutils
 names them: paragraph, rubric, target, math, math_block, literal, literal_block, strong, emphasis, text, bullet_list,
-list_item, block_quote, table (its rows are lists of cells), details, summary.
+list_item, block_quote, table (its rows are lists of cells), details, summary; and picture: its attributes are the drawing in
+html and in latex, its children say the same in words.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ from markdown_it.tree import SyntaxTreeNode
 from mdit_py_plugins.dollarmath import dollarmath_plugin
 
 Node = list[Any]
+PICTURE = "picture "
+"""Before the format of a drawing, in the first line of its fence."""
 TARGET = re.compile(r"\(([\w-]+)\)=$")
 SUMMARY = re.compile(r"<details[^>]*><summary>(.*?)</summary>\s*$", re.DOTALL)
 PLAIN = {
@@ -44,6 +47,8 @@ def _nodes(found: Sequence[SyntaxTreeNode]) -> list[Node]:
 def _node(one: SyntaxTreeNode) -> list[Node]:
     if one.type in LEAVES:
         return [[LEAVES[one.type], {}, one.content.strip("\n")]]
+    if one.type == "fence" and one.info.startswith(PICTURE):
+        return [["picture", {one.info.removeprefix(PICTURE): one.content}, []]]
     if one.type == "fence":
         return [["literal_block", {"language": one.info.strip() or "none"}, one.content.rstrip("\n")]]
     if one.type == "softbreak":
@@ -63,10 +68,16 @@ def _node(one: SyntaxTreeNode) -> list[Node]:
 
 
 def _folded(nodes: list[Node]) -> list[Node]:
-    """The nodes with what folds as a node of its own."""
+    """The nodes with what folds as a node of its own, and a picture with its words as one."""
     found: list[Node] = []
     open: Node | None = None
     for node in nodes:
+        if found and found[-1][0] == "picture" and not found[-1][2]:
+            if node[0] == "picture":
+                found[-1][1].update(node[1])
+            else:
+                found[-1][2].append(node)
+            continue
         summary = SUMMARY.match(node[2]) if node[0] == "html" else None
         if summary is not None:
             open = ["details", {"open": "<details open" in node[2]}, [["summary", {}, [["text", {}, summary[1]]]]]]

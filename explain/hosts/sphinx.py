@@ -31,7 +31,7 @@ from explain.embed.page import Page
 from explain.embed.place import BlockError, Where
 from explain.errors import InputError
 from explain.hosts.sphinx_math import visit_display, visit_inline
-from explain.hosts.sphinx_nodes import VISITORS, build, details, summary, targets
+from explain.hosts.sphinx_nodes import VISITORS, build, details, picture, summary, targets
 from explain.render.tex import unicode_signs
 
 NAME = "explain"
@@ -248,6 +248,8 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.add_config_value("explain_show", None, "env", (str,))
     app.add_config_value("explain_index_base", None, "env", (int, str))
     app.add_config_value("explain_cache", None, "", (str,))
+    app.add_latex_package("tikz")
+    app.add_node(picture, **VISITORS["picture"])
     app.add_node(details, **VISITORS["details"])
     app.add_node(summary, **VISITORS["summary"])
     app.connect("config-inited", _configured)

@@ -23,6 +23,10 @@ class summary(nodes.General, nodes.TextElement):
     """The line that a reader folds it out by."""
 
 
+class picture(nodes.General, nodes.Element):
+    """A drawing in the formats of some writers; its children are for the others, and for whoever searches."""
+
+
 def build(tree: Sequence[Any], docname: str) -> list[nodes.Node]:
     """The nodes of a tree. ``docname``: the page that they stand in."""
     return [_node(kind, attributes, children, docname) for kind, attributes, children in tree]
@@ -58,6 +62,8 @@ def _node(kind: str, attributes: dict[str, Any], children: Any, docname: str) ->
         return details("", *inner, open=attributes["open"])
     if kind == "summary":
         return summary("", "", *inner)
+    if kind == "picture":
+        return picture("", *inner, **attributes)
     if kind == "table":
         return _table(children, docname)
     made: type[nodes.Element] = PLAIN[kind]
@@ -91,6 +97,17 @@ def _close_summary(self: Any, node: nodes.Element) -> None:
     self.body.append("</summary>\n")
 
 
+def _drawn_in_html(self: Any, node: nodes.Element) -> None:
+    self.body.append(node["html"])
+    raise nodes.SkipNode
+
+
+def _drawn_in_latex(self: Any, node: nodes.Element) -> None:
+    fitted = "\\ifdim\\width>\\linewidth\\linewidth\\else\\width\\fi"
+    self.body.append(f"\n\\begin{{center}}\\resizebox{{{fitted}}}{{!}}{{%\n{node['latex']}}}\\end{{center}}\n")
+    raise nodes.SkipNode
+
+
 def _nothing(self: Any, node: nodes.Element) -> None:
     pass
 
@@ -105,6 +122,11 @@ def _after_paragraph(self: Any, node: nodes.Element) -> None:
 
 WRITERS = ("latex", "text", "man", "texinfo")
 VISITORS: dict[str, Any] = {
+    "picture": {
+        **dict.fromkeys(WRITERS, (_nothing, _nothing)),
+        "html": (_drawn_in_html, None),
+        "latex": (_drawn_in_latex, None),
+    },
     "details": {"html": (_open_details, _close_details), **dict.fromkeys(WRITERS, (_nothing, _nothing))},
     "summary": {"html": (_open_summary, _close_summary), **dict.fromkeys(WRITERS, (_as_paragraph, _after_paragraph))},
 }

@@ -64,11 +64,13 @@ def _tex_filters() -> Filters:
 
 FORMATS = {
     "md": Format("md", Latex),
+    "tree": Format("md", Latex, pictures=True, filters=_html_filters),
     "text": Format("text", Plain),
     "html": Format("html", Latex, pictures=True, frame="html/page.j2", filters=_html_filters),
     "tex": Format("tex", Latex, pictures=True, frame="tex/article.j2", part="tex/fragment.j2", filters=_tex_filters),
 }
-NAMES = (*FORMATS, "json")
+NAMES = (*(name for name in FORMATS if name != "tree"), "json")
+"""What people may ask for."""
 CHOICES = {
     "detail": ("brief", "normal", "full"),
     "show": ("all", "answer", "steps", "graph"),
@@ -93,8 +95,9 @@ def render_run(
 ) -> str:
     """The page of a run as text.
 
-    ``format``: md, text, html or json. ``lang``: en or zh. ``index_base``: 0 or 1. ``detail``: brief, normal or full.
-    ``show``: all, or only the answer, the steps or the graph. ``dialect`` (md only): github, myst or mkdocs.
+    ``format``: md, text, html, tex or json, or tree: the Markdown that ``explain.embed.tree`` reads, with drawn graphs.
+    ``lang``: en or zh. ``index_base``: 0 or 1. ``detail``: brief, normal or full. ``show``: all, or only the answer, the
+    steps or the graph. ``dialect`` (md only): github, myst or mkdocs.
     ``standalone`` (html): a whole file, or a part to put into one. ``width`` (text only): the columns of the
     terminal, asked for if None. ``color`` (text only): whether escape sequences are wanted. ``embedded``: the page stands
     inside of another one: without a title, under headings of its own; anchors begin with this word. Raises InputError for a

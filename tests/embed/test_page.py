@@ -56,6 +56,8 @@ def test_a_page_as_a_tree(embedder: Embedder) -> None:
     kinds = {node[0] for node in nodes}
     assert {"math_block", "table", "rubric", "paragraph", "target", "details"} <= kinds | _inner(nodes)
     assert "html" not in kinds
+    ((_, drawn, words),) = (node for node in nodes if node[0] == "picture")
+    assert set(drawn) == {"html", "latex"} and drawn["html"].startswith("<figure") and words[0][0] == "paragraph"
 
 
 def _inner(nodes: list[list[object]]) -> set[str]:

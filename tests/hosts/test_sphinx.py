@@ -59,10 +59,22 @@ def test_pages_docstrings_and_references_in_two_processes(project: Path, cache: 
     page, programs, api = ((project / "out-html" / f"{name}.html").read_text() for name in ("page", "programs", "api"))
     assert "x.grad = tensor([46., 64.])" in page and 'href="#step-lsq-1-2"' in page and 'id="step-lsq-1-2"' in page
     assert ">Step 2<" in page and "<math" in page and "mathjax" not in page.lower()
+    assert "<title>A@x - b · SubBackward0</title>" in page and "The graph: " not in page
     assert "w.grad" in programs and "{explain}" not in programs and "```" not in programs
     assert "[2., 4.]" in api
     assert "proved by algebra" in page and "proved by algebra" in api
     assert "std:label" in inventory(project) and "step-lsq-1-2" in inventory(project)
+
+
+def test_a_graph_is_said_in_words_where_it_cannot_be_drawn(project: Path, cache: Path) -> None:
+    (project / "index.rst").write_text("Notes\n=====\n\n.. explain:: sum(x**2); x=[1,2]\n   :show: graph\n")
+    for builder, words in {"text": "The graph: x → ", "latex": "\\begin{tikzpicture}", "epub": "<svg xmlns="}.items():
+        code, out = build(project, cache, builder=builder)
+        assert code == 0, out
+        pages = [
+            path for path in (project / f"out-{builder}").iterdir() if path.name in ("index.txt", "notes.tex", "index.xhtml")
+        ]
+        assert [words in path.read_text() for path in pages] == [True]
 
 
 def inventory(project: Path) -> str:
