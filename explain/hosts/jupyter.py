@@ -46,7 +46,7 @@ class Shown:
         return render_cell(self.run, **self.options)
 
     def _repr_markdown_(self) -> str:
-        return render_run(self.run, "md", dialect="myst", **self.options)
+        return render_run(self.run, "md", dialect="mkdocs", **self.options)  # pandoc and Jupyter know no labels of MyST
 
     def _repr_latex_(self) -> str:
         return closed_forms(self.run, self.options["index_base"])
@@ -67,7 +67,6 @@ class Session:
     """The blocks of a notebook: a cell may continue one that ran before it."""
 
     fences: list[Fence] = field(default_factory=list)
-    count: int = 0
 
     def line(self, text: str, names: dict[str, Any] | None = None, source: str = "%explain") -> Shown:
         """``%explain [--OPTION VALUE …] EXPRESSION[; NAME=VALUE …]``. Names without a value are those of the notebook
@@ -83,7 +82,6 @@ class Session:
     def _shown(
         self, given: Sequence[tuple[str, str]], body: str, source: str, line: int, names: dict[str, Any], info: str = ""
     ) -> Shown:
-        self.count += 1
         fence = Fence(body, "", {}, (), source, line)
         try:
             configured = configuration(Path.cwd())
@@ -105,7 +103,7 @@ class Session:
             "detail": fence.option("detail") or "normal",
             "show": fence.option("show") or "all",
             "index_base": int(fence.option("index-base") or 1),
-            "embedded": fence.option("name") or f"cell{self.count}",
+            "embedded": "cell",
         }
 
 

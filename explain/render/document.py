@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import shutil
@@ -76,6 +77,8 @@ CHOICES = {
     "show": ("all", "answer", "steps", "graph"),
     "dialect": ("github", "myst", "mkdocs"),
 }
+UNNAMED = "\ue002"
+"""Stands for the word that anchors begin with until the page is made that gives it; no page holds this character."""
 HTML_LANGUAGES = {"zh": "zh-Hans"}
 
 
@@ -92,6 +95,7 @@ def render_run(
     width: int | None = None,
     color: bool = False,
     embedded: str = "",
+    anchor: str = "",
 ) -> str:
     """The page of a run as text.
 
@@ -100,8 +104,8 @@ def render_run(
     steps or the graph. ``dialect`` (md only): github, myst or mkdocs.
     ``standalone`` (html): a whole file, or a part to put into one. ``width`` (text only): the columns of the
     terminal, asked for if None. ``color`` (text only): whether escape sequences are wanted. ``embedded``: the page stands
-    inside of another one: without a title, under headings of its own; anchors begin with this word. Raises InputError for a
-    format, language or choice that does not exist.
+    inside of another one: without a title, under headings of its own; anchors begin with this word, or with ``anchor``.
+    Raises InputError for a format, language or choice that does not exist.
     """
     for option, value in (("detail", detail), ("show", show), ("dialect", dialect)):
         if value not in CHOICES[option]:
@@ -114,8 +118,9 @@ def render_run(
     columns = width or min(shutil.get_terminal_size((80, 24)).columns, 100)
     templates = environment(lang, columns, color)
     templates.filters.update(chosen.filters())
+    first = anchor or embedded
     with distinct(names_in(run)):
-        page = run_view(run, chosen.typesetter(index_base), detail, chosen.pictures, embedded and f"{embedded}-")
+        page = run_view(run, chosen.typesetter(index_base), detail, chosen.pictures, first and f"{first}-")
     for told in (*page["warnings"], *([page["error"]] if page["error"] else ())):
         told["explanation"] = explanation(told, lang)
     if embedded:  # the author of the text around it knows what the program does not ask for
@@ -141,8 +146,10 @@ def render_run(
 
 
 def render_cell(run: Run, **options: Any) -> str:
-    """The page in HTML as a part of a notebook: with its style, without a frame. ``options`` as of ``render_run``."""
-    body = render_run(run, "html", standalone=False, **options)
+    """The page in HTML as a part of a notebook: with its style, without a frame. ``options`` as of ``render_run``. Anchors
+    begin with a digest of the page: a notebook holds what several sessions made, and no two pages may have the same ones."""
+    body = render_run(run, "html", standalone=False, anchor=UNNAMED, **options)
+    body = body.replace(UNNAMED, hashlib.sha256(body.encode()).hexdigest()[:8])
     lang = options.get("lang", "en")
     cell = _environment(lang).get_template("html/cell.j2")
     return str(cell.render(body=body, style=guest_style(), language=HTML_LANGUAGES.get(lang, lang)))

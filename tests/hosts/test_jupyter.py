@@ -58,8 +58,24 @@ def test_cells_continue_each_other() -> None:
     session.cell("name=other", "z = 1")
     found = session.cell("--after start", "(x ** 3).sum().backward()\nprint(x.grad)")
     assert found.run.stdout == "tensor([ 5., 16.])\n"
-    ids = [re.findall(r' id="step-([^"]*)"', s._repr_html_()) for s in (found, session.line("x**2; x=3"))]
-    assert ids[0] and ids[1] and not set(ids[0]) & set(ids[1])
+
+
+def test_no_two_outputs_of_a_notebook_have_an_anchor_in_common() -> None:
+    """Also where they were made in two sessions, and where documents show themselves."""
+    shown = [
+        Session().line("x**2; x=3"),
+        Session().line("x**3; x=3"),
+        explain.expr("x**2", x=3),
+        explain.run(CELL).derivation,
+    ]
+    ids = [re.findall(r' id="([^"]*)"', one._repr_html_()) for one in shown]
+    assert all(len(found) >= 3 for found in ids) and len({one for found in ids for one in found}) == sum(map(len, ids))
+    assert shown[0]._repr_html_() == Session().line("x**2; x=3")._repr_html_()
+
+
+def test_markdown_is_for_any_reader() -> None:
+    text = Session().line("x**2; x=3")._repr_markdown_()
+    assert ")=" not in text and "$`" not in text and "##### Step 1" in text
 
 
 FAULTS = [
