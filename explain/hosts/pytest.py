@@ -1,4 +1,4 @@
-"""pytest: with ``--explain`` every explain fence of the collected pages is a test, and so is every claim in it.
+"""pytest: with ``--explain`` every explain block of the collected pages and docstrings is a test, and so is its every claim.
 
 Loaded in every run of pytest where explain is installed: nothing heavy is imported before a page is collected.
 """
@@ -17,17 +17,22 @@ if TYPE_CHECKING:
     from explain.embed.fence import Fence
 
 FORMS = {".md": "md", ".markdown": "md", ".mdx": "md", ".rst": "rst"}
+PYTHON = ".py"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """The option ``--explain``."""
     group = parser.getgroup("explain")
-    group.addoption("--explain", action="store_true", help="test the explain fences of .md and .rst pages, and their claims")
+    group.addoption(
+        "--explain",
+        action="store_true",
+        help="test the explain blocks of .md and .rst pages and of docstrings, and their claims",
+    )
 
 
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
     """Pages are collected when they are asked for."""
-    if not parent.config.getoption("--explain") or file_path.suffix.lower() not in FORMS:
+    if not parent.config.getoption("--explain") or file_path.suffix.lower() not in (*FORMS, PYTHON):
         return None
     page: Pages = Pages.from_parent(parent, path=file_path)
     return page
@@ -38,21 +43,25 @@ class Fault(Exception):
 
 
 class Pages(pytest.File):
-    """A page, with a test for every block and every claim."""
+    """A page, or a file with docstrings, with a test for every block and every claim."""
 
     def collect(self) -> Iterator[pytest.Item]:
         """Blocks in their order; a block whose options cannot be read is a test that fails."""
         from explain.embed.configuration import configuration
+        from explain.embed.docstrings import scan_docstrings
         from explain.embed.fence import read_fence
         from explain.embed.place import BlockError
         from explain.embed.scan import scan
 
+        text, suffix = self.path.read_text("utf-8-sig"), self.path.suffix.lower()
+        if "explain" not in text:
+            return
         root = self.config.rootpath
         inside = self.path.is_relative_to(root)
         source = self.path.relative_to(root).as_posix() if inside else str(self.path)
         embedder = configuration(self.path.parent).embedder(root if inside else self.path.parent)
         earlier: list[Fence] = []
-        for block in scan(self.path.read_text("utf-8-sig"), FORMS[self.path.suffix.lower()]):
+        for block in scan_docstrings(text) if suffix == PYTHON else scan(text, FORMS[suffix]):
             try:
                 fence = read_fence(block.body, block.info, source=source, line=block.line)
             except BlockError as error:

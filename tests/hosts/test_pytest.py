@@ -43,6 +43,50 @@ def test_without_the_option_pages_are_left_alone(folder: Path) -> None:
     assert code == 5 and "no tests ran" in out
 
 
+LOSSES = '''"""Losses.
+
+Half a square is {explain: x**2/2; x=3}, and `{explain: nothing}` is code.
+"""
+
+TEXT = """
+.. explain:: this is no docstring
+"""
+
+
+class Losses:
+    def squared(self, x):
+        """The sum of squares.
+
+        Args:
+            x: a vector
+
+                .. explain::
+                   :at: x=[1, 2]
+
+                   #| claim: out wrt x = 2*x
+                   sum(x**2)
+
+        ```explain
+        #| claim: out wrt x = 3*x
+        x**2; x=1
+        ```
+        """
+        return (x**2).sum()
+'''
+
+
+def test_docstrings_as_sphinx_and_mkdocs_show_them(folder: Path) -> None:
+    (folder / "losses.py").write_text(LOSSES)
+    (folder / "broken.py").write_text("explain = (")
+    code, out = run(folder, "-v", "--explain", ".")
+    assert code == 1 and "1 failed, 6 passed" in out
+    lines = out.splitlines()
+    for name in ("line 3 PASSED", "line 22 PASSED", "line 21 claim out wrt x = 2*x PASSED", "line 26 PASSED"):
+        assert any(line.startswith(f"losses.py::{name}") for line in lines), out
+    assert any(line.startswith("losses.py::line 25 claim out wrt x = 3*x FAILED") for line in lines)
+    assert "losses.py:25: explain: the claim out wrt x = 3*x is wrong" in out
+
+
 FAULTS = [  # a page, the test that fails, its message
     (
         "a\n```explain\n#| at: x=[1]\n#| claim: out wrt x = 3*x\nsum(x**2)\n```\n",
