@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import markdown
+import numpy as np
 import pytest
 
 from explain.errors import InputError
@@ -112,6 +113,16 @@ def test_a_strict_build(project: Path) -> None:
     assert code == 0 and "WARNING" not in out
     assert 'lang="en">' in html and html.count("<style>") == 1 and "x.grad = tensor([46., 64.])" in html
     assert "{explain" not in html
+
+
+def test_a_file_that_values_come_from_is_read_again(project: Path) -> None:
+    for values in ([1.0, 2.0], [3.0, 4.0]):
+        np.save(project / "docs" / "x.npy", np.array(values))
+        (project / "docs" / "index.md").write_text("```explain\nsum(x**2); x=@x.npy\n```\n")
+        assert build(project, "--strict")[0] == 0
+        assert (
+            f"x.grad = tensor([{2 * values[0]:.0f}., {2 * values[1]:.0f}.]" in (project / "site" / "index.html").read_text()
+        )
 
 
 def test_options_and_the_language_of_the_theme(project: Path) -> None:
