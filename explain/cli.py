@@ -157,7 +157,10 @@ def _page_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--show", choices=("all", "answer", "steps", "graph"), default="all", help="only a part of the page")
     parser.add_argument(
-        "--dialect", choices=("github", "myst", "mkdocs"), default="github", help="whose Markdown (default: github)"
+        "--dialect",
+        choices=("github", "myst", "mkdocs", "kramdown"),
+        default="github",
+        help="whose Markdown (default: github)",
     )
     parser.add_argument(
         "--fragment", action="store_true", help="html and tex: without the frame, to be put into a page of one's own"

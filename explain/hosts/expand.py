@@ -49,7 +49,10 @@ def add_parser(commands: Any) -> None:
     )
     expand.add_argument("--check", action="store_true", help="write nothing; exit 1 if what is there is not what would be")
     expand.add_argument(
-        "--dialect", choices=("github", "myst", "mkdocs"), default="github", help="whose Markdown (default: github)"
+        "--dialect",
+        choices=("github", "myst", "mkdocs", "kramdown"),
+        default="github",
+        help="whose Markdown (default: github)",
     )
     expand.add_argument("--detail", choices=("brief", "normal", "full"), help="where a fence does not say it")
     expand.add_argument("--lang", choices=("en", "zh"), help="where a fence does not say it")

@@ -75,7 +75,7 @@ NAMES = (*(name for name in FORMATS if name != "tree"), "json")
 CHOICES = {
     "detail": ("brief", "normal", "full"),
     "show": ("all", "answer", "steps", "graph"),
-    "dialect": ("github", "myst", "mkdocs"),
+    "dialect": ("github", "myst", "mkdocs", "kramdown"),
 }
 UNNAMED = "\ue002"
 """Stands for the word that anchors begin with until the page is made that gives it; no page holds this character."""
@@ -101,7 +101,7 @@ def render_run(
 
     ``format``: md, text, html, tex or json, or tree: the Markdown that ``explain.embed.tree`` reads, with drawn graphs.
     ``lang``: en or zh. ``index_base``: 0 or 1. ``detail``: brief, normal or full. ``show``: all, or only the answer, the
-    steps or the graph. ``dialect`` (md only): github, myst or mkdocs.
+    steps or the graph. ``dialect`` (md only): github, myst, mkdocs or kramdown.
     ``standalone`` (html): a whole file, or a part to put into one. ``width`` (text only): the columns of the
     terminal, asked for if None. ``color`` (text only): whether escape sequences are wanted. ``embedded``: the page stands
     inside of another one: without a title, under headings of its own; anchors begin with this word, or with ``anchor``.
@@ -165,8 +165,14 @@ def inline_forms(run: Run, format: str, index_base: int = 1, dialect: str = "git
         from explain.render.hypertext import mathml
 
         return ", ".join(mathml(line) for line in lines)
-    noted = format == "md" and dialect == "github"
-    return ", ".join(f"$`{line}`$" if noted and EATEN.search(line) else f"${line}$" for line in lines)
+    return ", ".join([noted(line, dialect if format == "md" else "") for line in lines])
+
+
+def noted(tex: str, dialect: str) -> str:
+    """A formula in a line of Markdown, or of LaTeX: whoever reads it sees where it begins and ends."""
+    if dialect == "github" and EATEN.search(tex):
+        return f"$`{tex}`$"
+    return f"$${tex}$$" if dialect == "kramdown" else f"${tex}$"
 
 
 def _closed_forms(run: Run, index_base: int) -> list[str]:
@@ -192,7 +198,7 @@ def environment(lang: str, width: int = 80, color: bool = False) -> Any:
 @cache
 def _environment(lang: str) -> Any:
     environment = templates_in(lang)
-    environment.tests["eaten"] = lambda tex: bool(EATEN.search(tex))
+    environment.filters["noted"] = noted
     environment.filters["superscript"] = lambda n: str(n).translate(SUPERSCRIPTS)
     environment.filters["quoted"] = lambda text: text.replace("\n", "\n> ")
     environment.filters["indent_after"] = _indent_after

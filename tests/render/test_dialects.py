@@ -4,7 +4,11 @@ its two notations of formulas stands in for it."""
 from __future__ import annotations
 
 import html
+import os
 import re
+import shutil
+import subprocess
+from functools import cache
 
 import markdown
 import pytest
@@ -18,7 +22,7 @@ from myst_parser.parsers.mdit import create_md_parser
 from tests.render.pages import CASES, run_of
 
 DISPLAY = re.compile(r"^\$\$\n(.*?)\n\$\$$", re.M | re.S)
-INLINE = re.compile(r"\$`([^`\n]+)`\$|`[^`\n]+`|\$([^$`\n]+)\$")  # in the order in which they are met; code is skipped
+INLINE = re.compile(r"\$`([^`\n]+)`\$|`[^`\n]+`|\$\$?([^$`\n]+)\$\$?")  # in the order in which they are met; code is skipped
 CODE = re.compile(r"^(`{3,}).*?^\1$", re.M | re.S)
 LANGUAGES = ("en", "zh")
 
@@ -59,12 +63,34 @@ def by_mkdocs(text: str) -> tuple[list[str], list[str]]:
     return [html.unescape(f) for f in displayed], [html.unescape(f) for f in inline]
 
 
-READERS = {"github": by_github, "myst": by_myst, "mkdocs": by_mkdocs}
+def by_kramdown(text: str) -> tuple[list[str], list[str]]:
+    """As Jekyll calls it: with the parser for GitHub's Markdown, and formulas left to MathJax."""
+    command = ["kramdown", "--input", "GFM", "--math-engine", "mathjax"]
+    known = {**os.environ, "LC_ALL": "C.UTF-8"}
+    page = subprocess.run(command, input=text, env=known, capture_output=True, text=True, check=True).stdout
+    assert "$" not in re.sub(r"<code.*?</code>", "", page, flags=re.S), "a formula that was left as it is"
+    displayed = re.findall(r"^\\\[(.*?)\\\]$", page, re.S | re.M)
+    inline = re.findall(r"\\\((.*?)\\\)", page, re.S)
+    return [html.unescape(f).strip() for f in displayed], [html.unescape(f) for f in inline]
+
+
+READERS = {"github": by_github, "myst": by_myst, "mkdocs": by_mkdocs, "kramdown": by_kramdown}
+
+
+@cache
+def has_kramdown() -> bool:
+    command = ["kramdown", "--input", "GFM"]
+    return (
+        bool(shutil.which("kramdown"))
+        and not subprocess.run(command, input=b"x", capture_output=True, check=False).returncode
+    )
 
 
 @pytest.mark.parametrize("name", CASES)
 @pytest.mark.parametrize("dialect", READERS)
 def test_every_formula_arrives_whole(dialect: str, name: str) -> None:
+    if dialect == "kramdown" and not has_kramdown():
+        pytest.skip("kramdown is not installed with its parser for GitHub's Markdown")
     for lang in LANGUAGES:
         text = run_of(name).render("md", dialect=dialect, lang=lang)
         found, wanted = READERS[dialect](text), written(text)
