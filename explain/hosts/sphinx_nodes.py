@@ -7,7 +7,11 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from docutils import nodes
+from docutils.utils import column_width
 
+WIDEST, QUOTES = 40, 2
+"""Characters of a column of a table, where it is text, and those around code. In a column of one character Sphinx 8 never
+comes to the end of a word."""
 HEAD = re.compile(r"[:：(（]")
 PLAIN = {
     "paragraph": nodes.paragraph, "bullet_list": nodes.bullet_list, "list_item": nodes.list_item,
@@ -71,12 +75,14 @@ def _node(kind: str, attributes: dict[str, Any], children: Any, docname: str) ->
 
 
 def _table(rows: Sequence[Any], docname: str) -> nodes.Node:
-    group = nodes.tgroup(cols=len(rows[0][2]))
-    group += [nodes.colspec(colwidth=1) for _ in rows[0][2]]
     head, body = nodes.thead(), nodes.tbody()
     for _, _, cells in rows:
         row = nodes.row("", *[nodes.entry("", nodes.paragraph("", "", *build(inner, docname))) for _, _, inner in cells])
         (head if cells[0][1].get("head") else body).append(row)
+    columns = zip(*(row.children for row in (*head, *body)), strict=True)
+    widths = [min(max(column_width(cell.astext()) for cell in column) + QUOTES, WIDEST) for column in columns]
+    group = nodes.tgroup(cols=len(widths))
+    group += [nodes.colspec(colwidth=width) for width in widths]
     group += [head, body]
     return nodes.container("", nodes.table("", group, classes=["colwidths-auto"]), classes=["explain-table"])
 

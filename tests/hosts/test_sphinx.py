@@ -75,6 +75,7 @@ def test_a_graph_is_said_in_words_where_it_cannot_be_drawn(project: Path, cache:
             path for path in (project / f"out-{builder}").iterdir() if path.name in ("index.txt", "notes.tex", "index.xhtml")
         ]
         assert [words in path.read_text() for path in pages] == [True]
+    assert "leaf, requires grad" in (project / "out-text" / "index.txt").read_text()  # on one line of its cell
 
 
 def inventory(project: Path) -> str:
