@@ -18,6 +18,7 @@ KEYS = ("title", "description", "order", "language", "date", "updated", "listed"
 HEADING = re.compile(r"^# +(.+?)(?: +#+)?(?: +\{#[\w-]+\})? *$", re.MULTILINE)
 FENCED = re.compile(r"^(`{3,}|~{3,}).*?^\1`*~* *$", re.MULTILINE | re.DOTALL)
 DATE = re.compile(r"\d{4}-\d\d-\d\d")
+SWITCH = {"yes": True, "true": True, "no": False, "false": False}
 
 
 class Page(NamedTuple):
@@ -118,6 +119,9 @@ def read_page(path: str, text: str, lang: str, home: str = "") -> tuple[Page, li
         known = ", ".join(LANGUAGES)
         problems.append(Problem(path, _line_of(text, "language"), f"language is one of {known}, not {front['language']!r}"))
         front["language"] = ""
+    if front.get("listed", "yes") not in SWITCH:
+        problems.append(Problem(path, _line_of(text, "listed"), f"listed is true or false, not {front['listed']!r}"))
+        front["listed"] = "yes"
     page = Page(
         path=path,
         lang=lang,
@@ -129,7 +133,7 @@ def read_page(path: str, text: str, lang: str, home: str = "") -> tuple[Page, li
         order=float(order) if order else 1e9,
         date=front.get("date", ""),
         updated=front.get("updated", ""),
-        listed=front.get("listed", "yes") not in ("no", "false"),
+        listed=SWITCH[front.get("listed", "yes")],
     )
     return page, problems
 
@@ -142,19 +146,35 @@ def _front_matter(path: str, text: str) -> tuple[dict[str, str], str, list[Probl
         return {}, text, [Problem(path, 1, "the front matter that begins here has no line --- that ends it")]
     found: dict[str, str] = {}
     problems = []
+    last = ""
     for number, line in enumerate(text[4:end].split("\n"), 2):
         key, colon, value = line.partition(":")
-        key, value = key.strip(), value.strip()
+        value = value.strip()
         if not line.strip() or line.startswith("#"):
             continue
-        if not colon or key not in KEYS:
-            known = ", ".join(KEYS)
-            problems.append(Problem(path, number, f"front matter has lines KEY: VALUE with one of {known}, not {line!r}"))
+        if line[0] in " \t" or re.match(r"-(\s|$)", line):  # a list or a table, as YAML has them: part of the key above
+            if last in KEYS:
+                problems.append(Problem(path, number, f"{last} is one text on its own line, not {line.strip()!r} below it"))
             continue
-        quoted = len(value) >= 2 and value[0] == value[-1] and value[0] in "\"'"
-        found[key] = value[1:-1] if quoted else value
+        last = key = key.strip()
+        if not colon:
+            problems.append(Problem(path, number, f"front matter has lines KEY: VALUE, not {line!r}"))
+        elif key not in KEYS:
+            problems.append(Problem(path, number, _unknown(key), warning=True))
+        else:
+            quoted = len(value) >= 2 and value[0] == value[-1] and value[0] in "\"'"
+            found[key] = value[1:-1] if quoted else value
     end += len("\n---\n")
     return found, "\n" * text.count("\n", 0, end) + text[end:], problems
+
+
+def _unknown(key: str) -> str:
+    from difflib import get_close_matches
+
+    near = get_close_matches(key, KEYS, 1)
+    return f"front matter says {key!r}, which means nothing here; " + (
+        f"did you mean {near[0]}?" if near else f"what is read: {', '.join(KEYS)}"
+    )
 
 
 def _line_of(text: str, key: str) -> int:

@@ -163,11 +163,13 @@ FAULTS = {
     "raises": ("# T\n\n- item\n\n  ```explain\n  import torch\n  torch.ones(2).backward()\n  ```\n", 7, "RuntimeError"),
     "formula": ("# T\n\nline\nand $\\nosuch$\n", 4, r"\nosuch"),
     "display": ("# T\n\n$$\n\\nosuch\n$$\n", 3, r"\nosuch"),
-    "front": ("---\ntitel: T\n---\n", 2, "titel"),
+    "front": ("---\ntitle T\n---\n", 2, "lines KEY: VALUE"),
+    "front list": ("---\ntags:\n  - a\ntitle:\n  - T\n---\n", 5, "title is one text"),
     "open front": ("---\ntitle: T\n", 1, "ends it"),
     "date": ("---\ntitle: T\ndate: today\n---\n", 3, "2026-01-31"),
     "order": ("---\norder: first\n---\n", 2, "order is a number"),
     "language": ("---\nlanguage: xx\n---\n", 2, "language is one of en, zh"),
+    "listed": ("---\nlisted: maybe\n---\n", 2, "listed is true or false"),
     "inline": ("# T\n\nThe {explain: sum(x*)} here\n", 3, "sum(x*)"),
 }
 
@@ -178,6 +180,7 @@ def test_a_fault_is_told_with_its_line_and_the_rest_is_built(name: str, tmp_path
     src = write(tmp_path / "src", {"a.md": text, "b.md": "# B\n"})
     report = built(src)
     (problem,) = report.errors
+    assert len(report.problems) == 1 + ("tags" in text)
     assert (problem.source, problem.line) == ("a.md", line) and words in problem.message
     assert (tmp_path / "out/a.html").exists() and (tmp_path / "out/b.html").exists()
     assert built(src).problems == report.problems, "it is told again until it is mended"
@@ -200,6 +203,33 @@ def test_links_that_lead_nowhere_are_errors_only_if_strict(name: str, tmp_path: 
     (problem,) = report.problems
     assert problem.source == "a.md" and problem.line == 5 and words in problem.message
     assert not report.errors and len(built(src, strict=True).errors) == 1
+
+
+FOREIGN = """---
+layout: post
+title: T
+tags:
+  - a
+  - b
+author: {name: N}
+params:
+  deep: yes
+categories: [x, y]
+descripton: D
+---
+"""
+
+
+def test_what_other_generators_read_is_told_and_costs_nothing(tmp_path: Path) -> None:
+    """Keys of other generators' front matter, with their lists and tables: warnings, errors only if strict."""
+    src = write(tmp_path / "src", {"a.md": FOREIGN + "text\n"})
+    report = built(src)
+    assert [(p.line, p.warning) for p in report.problems] == [(line, True) for line in (2, 4, 7, 8, 10, 11)]
+    assert "'tags', which means nothing here; what is read: title, " in str(report.problems[1])
+    assert "did you mean description?" in str(report.problems[-1])
+    assert "<title>T · src</title>" in (tmp_path / "out/a.html").read_text("utf-8") and not report.errors
+    assert built(src).problems == report.problems, "a second build tells them again"
+    assert len(built(src, strict=True).errors) == 6
 
 
 def test_a_page_without_its_twin_is_a_warning(src: Path) -> None:
