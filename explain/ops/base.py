@@ -97,6 +97,7 @@ class Op:
     differentiable: bool = True
     not_implemented: str = ""  # torch's own name of an op whose derivative torch has not: its backward raises
     numbers: tuple[int, ...] | None = None  # inputs that torch takes Python numbers for; None: all, if there are several
+    instead: tuple[str, ...] = ()  # without a derivative: ops that say something similar and have one
     repeatable: bool = True  # forward can run again on other arrays
     in_place: bool | None = None  # whether each method has an in-place twin; None: where it broadcasts and has a derivative
     before_inplace: int = 0  # how many arguments stand before nn.functional's option ``inplace``; 0: it has none

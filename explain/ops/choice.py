@@ -319,8 +319,8 @@ class Position(Op):
     differentiable = False
     samples = (Sample(((2, 3),)), Sample(((2, 3),), {"dim": 1}))
 
-    def __init__(self, name: str, find: Any) -> None:
-        self.name = name
+    def __init__(self, name: str, find: Any, instead: tuple[str, ...]) -> None:
+        self.name, self.instead = name, instead
         self.functions = self.methods = (name,)
         self._find = find
         super().__init__()
@@ -339,5 +339,5 @@ class Position(Op):
         return np.asarray(self._find(x, axis=axis, keepdims=keepdim), np.int64)[()]
 
 
-register(Position("argmax", np.argmax))
-register(Position("argmin", np.argmin))
+register(Position("argmax", np.argmax, ("amax", "softmax")))
+register(Position("argmin", np.argmin, ("amin", "softmin")))

@@ -114,6 +114,7 @@ FLOOR_DIVIDE = register(
         methods=("floor_divide",),
         operator="//",
         kind="constant",
+        instead=("div",),
         domain=POSITIVE,
         samples=FEW,
     )

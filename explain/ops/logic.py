@@ -20,7 +20,7 @@ WHOLE = (Sample((np.array([[1, 2, 7], [0, 5, 6]]), np.array([1, 3, 2]))),)
 
 def _constant(name: str, forward: Callable[..., Any], names: tuple[str, ...], samples: Any, **fields: Any) -> Op:
     """An entrywise op whose result jumps, so nothing flows back through it."""
-    own = {"functions": names, "methods": names, "in_place": True, **fields}
+    own = {"functions": names, "methods": names, "in_place": True, "instead": ("where",), **fields}
     return register(Elementwise(name=name, forward=forward, differentiable=False, samples=samples, kind="constant", **own))
 
 
@@ -60,10 +60,12 @@ def _whole(name: str, forward: Callable[..., Any]) -> Callable[..., Any]:
 _constant("bitwise_and", _whole("bitwise_and", np.bitwise_and), ("bitwise_and",), MASKS, operator="&")
 _constant("bitwise_or", _whole("bitwise_or", np.bitwise_or), ("bitwise_or",), MASKS, operator="|")
 _constant("bitwise_xor", _whole("bitwise_xor", np.bitwise_xor), ("bitwise_xor",), MASKS, operator="^")
-_constant("gcd", _whole("gcd", np.gcd), ("gcd",), WHOLE, numbers=())
-_constant("lcm", _whole("lcm", np.lcm), ("lcm",), WHOLE, numbers=())
-_constant("bitwise_left_shift", _whole("lshift", np.left_shift), ("bitwise_left_shift",), WHOLE, operator="<<")
-_constant("bitwise_right_shift", _whole("rshift", np.right_shift), ("bitwise_right_shift",), WHOLE, operator=">>")
+_constant("gcd", _whole("gcd", np.gcd), ("gcd",), WHOLE, numbers=(), instead=())
+_constant("lcm", _whole("lcm", np.lcm), ("lcm",), WHOLE, numbers=(), instead=())
+_constant("bitwise_left_shift", _whole("lshift", np.left_shift), ("bitwise_left_shift",), WHOLE, operator="<<", instead=())
+_constant(
+    "bitwise_right_shift", _whole("rshift", np.right_shift), ("bitwise_right_shift",), WHOLE, operator=">>", instead=()
+)
 
 
 def _bitwise_not(x: Any) -> Any:

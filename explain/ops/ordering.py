@@ -197,7 +197,7 @@ register(Median("nanmedian", _middle_of_numbers))
 composite(
     "argsort",
     lambda xp, x, *, dim=-1, descending=False, stable=False: xp.sort(x, dim=dim, descending=descending, stable=stable)[1],
-    functions=("argsort",), methods=("argsort",), samples=(Sample(((3,),)),),
+    functions=("argsort",), methods=("argsort",), samples=(Sample(((3,),)),), instead=("sort",),
 )  # fmt: skip
 composite(
     "msort", lambda xp, x: xp.sort(x, dim=0)[0], functions=("msort",), methods=("msort",), samples=(Sample(((3,),)),),

@@ -203,6 +203,7 @@ class OneHot(Op):
 
     name = "one_hot"
     functions = ("F.one_hot",)
+    instead = ("softmax",)
     kind = "constant"
     differentiable = False
     reads_values = (0,)

@@ -137,6 +137,7 @@ register(
         functions=("heaviside",),
         methods=("heaviside",),
         kind="constant",
+        instead=("sigmoid",),
         samples=FEW,
     )
 )

@@ -45,4 +45,4 @@ def _vander(xp: Any, x: Any, *, N: int | None = None, increasing: bool = False) 
 
 
 composite("linalg_vander", _linalg_vander, functions=("linalg.vander",), samples=(Sample(((3,),)),))
-composite("vander", _vander, functions=("vander",), samples=(Sample(((3,),)),))
+composite("vander", _vander, functions=("vander",), samples=(Sample(((3,),)),), instead=("linalg_vander",))

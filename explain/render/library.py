@@ -38,7 +38,8 @@ def op_view(entry: OpEntry, t: Typesetter | None = None) -> dict[str, Any]:
     found: dict[str, Any] = {
         "name": entry.name, "functions": entry.functions, "methods": entry.methods, "operator": entry.operator,
         "kind": entry.kind, "grad_fn": entry.grad_fn, "special": entry.special, "derivative": entry.derivative,
-        "parts": entry.parts, "formula": None, "steps": [],
+        "parts": entry.parts, "formula": None, "steps": [], "title": entry.title, "form_of": entry.form_of,
+        "program": entry.program, "result": entry.result, "instead": entry.instead,
     }  # fmt: skip
     d = entry.example
     if d is not None and d.steps:

@@ -230,13 +230,16 @@ class _Build:
         for path, data in assets().items():
             self.outputs.put(path, data)
         for lang in s.spoken:
-            own = [page for page in self.pages if page.lang == lang]
+            own = [page for page in self.pages if page.lang == lang and not page.hidden]
             found = [(page, self.told[page.path][1].sections) for page in own if page.path in self.told]
             self.outputs.put(f"assets/search-{lang}.js", whole.search_script(found).encode())
             if lang in self.feeds:
                 self.outputs.put(self.feeds[lang], whole.feed(own, lang, s, self.feeds[lang]).encode())
         if s.base_url:
-            self.outputs.put("sitemap.xml", whole.sitemap(self.pages, self.twins, s.base_url).encode())
+            self.outputs.put(
+                "sitemap.xml",
+                whole.sitemap([page for page in self.pages if not page.hidden], self.twins, s.base_url).encode(),
+            )
         if s.languages:
             self.outputs.put("index.html", whole.door(s).encode())
         self.outputs.put("404.html", self.frames[s.spoken[0]].lost().encode())

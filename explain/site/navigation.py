@@ -48,6 +48,8 @@ def tree(pages: Iterable[Page], home: str) -> Node:
         return folders[path]
 
     for page in pages:
+        if page.hidden:
+            continue
         where = folder(posixpath.dirname(page.path))
         if posixpath.basename(page.path) == "index.md":
             where.title, where.page = page.title, page

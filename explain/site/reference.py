@@ -22,12 +22,19 @@ KINDS = (
 
 
 class OpName(NamedTuple):
-    """What the list of ops says of one: PyTorch's names in full."""
+    """What the list of ops says of one: PyTorch's names in full. ``form_of``: see OpEntry."""
 
     name: str
+    title: str
     kind: str
+    form_of: str
     functions: tuple[str, ...]
     methods: tuple[str, ...]
+
+    @property
+    def listed(self) -> bool:
+        """Whether a reader may look for it: it is neither a part of others only nor another form of one."""
+        return self.form_of == self.name
 
 
 class Group(NamedTuple):
@@ -42,13 +49,15 @@ def reference_pages(settings: Settings, written: Set[str], cache: Cache) -> Iter
     """The pages that are generated, in every language; one that the author wrote at the same place goes before."""
     names = op_names(cache)
     for lang in settings.spoken:
-        title = _words(lang).title()
-        for name in (INDEX, *(op.name for op in names)):
-            inner = f"{FOLDER}/{file_of(name)}.md"
-            path = settings.home(lang) + inner
+        inner = f"{FOLDER}/{file_of(INDEX)}.md"
+        pages = [Page("", lang, inner, "", _words(lang).title(), lang, order=1e6, listed=False, op=INDEX)]
+        for op in names:
+            inner = f"{FOLDER}/{file_of(op.name)}.md"
+            pages.append(Page("", lang, inner, "", op.title, lang, op=op.name, hidden=not op.listed))
+        for page in pages:
+            path = settings.home(lang) + page.inner
             if path not in written:
-                shown, order = (title, 1e6) if name == INDEX else (name, 1e9)
-                yield Page(path, lang, inner, "", shown, lang, order=order, listed=name != INDEX, op=name)
+                yield page._replace(path=path)
 
 
 def file_of(op: str) -> str:
@@ -65,12 +74,13 @@ def op_names(cache: Cache) -> tuple[OpName, ...]:
 
         kept = json.dumps(op_titles()).encode()
         cache.put(key, kept)
-    return tuple([OpName(n, k, tuple(f), tuple(m)) for n, k, f, m in json.loads(kept)])
+    return tuple([OpName(n, t, k, of, tuple(f), tuple(m)) for n, t, k, of, f, m in json.loads(kept)])
 
 
 def list_pieces(paths: Sequence[tuple[str, str]], names: Sequence[OpName]) -> dict[str, Piece]:
     """The list of all ops in every language."""
     found = {}
+    names = sorted([op for op in names if op.listed], key=lambda op: op.title.rpartition(".")[2].lower())
     for lang, path in paths:
         said = _words(lang)
         groups = [
@@ -89,7 +99,7 @@ def list_pieces(paths: Sequence[tuple[str, str]], names: Sequence[OpName]) -> di
 
 def op_pieces(name: str, paths: Sequence[tuple[str, str]]) -> dict[str, Piece]:
     """The page of one op in every language of ``paths``; it is derived once."""
-    from explain.derivation.library import library
+    from explain.derivation.library import library, op_titles
     from explain.derivation.model import Run
     from explain.render.document import render_run
     from explain.render.library import op_view
@@ -98,21 +108,23 @@ def op_pieces(name: str, paths: Sequence[tuple[str, str]]) -> dict[str, Piece]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # some of PyTorch's functions warn that they are old
         entry = next(e for e in library([name]) if e.name == name)
+    forms = [other for other, _, _, form_of, *_ in op_titles() if form_of == name != other]
     found = {}
     for lang, path in paths:
         example = ""
         if entry.example is not None and entry.example.steps:
             run = Run("", "derivation", (), (entry.example,))
             example = render_run(run, "html", lang=lang, standalone=False, embedded="example")
-        html = _template(lang, "site/op.j2").render(op=op_view(entry), example=example)
+        html = _template(lang, "site/op.j2").render(op=op_view(entry), forms=forms, example=example)
         said = _words(lang)
-        parts = [("formula", said.formula_title()), ("back", said.back_title()), ("example", said.example_title())]
+        parts = [("formula", said.formula_title()), ("back", said.back_title())]
+        parts += [("example", said.example_title()), ("result", said.result_title())]
         anchors = tuple(dict.fromkeys(ANCHOR.findall(html)))
-        headings = [Heading(1, "", name), *(Heading(2, id, str(words)) for id, words in parts if id in anchors)]
+        headings = [Heading(1, "", entry.title), *(Heading(2, id, str(words)) for id, words in parts if id in anchors)]
         folder = path.rpartition("/")[0]
-        links = tuple([Link(1, f"{folder}/{file_of(part)}.md", "", part) for part in entry.parts])
+        links = tuple([Link(1, f"{folder}/{file_of(op)}.md", "", op) for op in (*entry.parts, *entry.instead, *forms)])
         text = " ".join([*entry.functions, *(f"Tensor.{m}" for m in entry.methods), entry.grad_fn or ""])
-        found[path] = Piece(html, Told(tuple(headings), anchors, links, (Section("", name, text),)))
+        found[path] = Piece(html, Told(tuple(headings), anchors, links, (Section("", entry.title, text),)))
     return found
 
 
@@ -121,8 +133,14 @@ def _template(lang: str, name: str) -> Any:
     from explain.render.hypertext import FILTERS
 
     templates = environment(lang)
-    templates.filters.update(FILTERS, op_file=file_of)
+    templates.filters.update(FILTERS, op_file=file_of, op_title=_title)
     return templates.get_template(name)
+
+
+def _title(op: str) -> str:
+    from explain.derivation.library import title_of_name
+
+    return title_of_name(op)
 
 
 def _words(lang: str) -> Any:

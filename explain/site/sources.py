@@ -25,7 +25,7 @@ class Page(NamedTuple):
     """A page before it is rendered. ``path``: in SRC, with slashes; ``lang``: whose folder it stands in; ``inner``: the path
     inside that folder; ``text``: the whole file, its front matter emptied, so that lines keep their numbers; ``language``:
     what it is written in; ``listed``: whether its folder's pages stand in the contents; ``op``: of a generated page, what
-    it is about."""
+    it is about; ``hidden``: only links lead to it, neither contents nor search."""
 
     path: str
     lang: str
@@ -39,6 +39,7 @@ class Page(NamedTuple):
     updated: str = ""
     listed: bool = True
     op: str = ""
+    hidden: bool = False
 
     @property
     def out(self) -> str:

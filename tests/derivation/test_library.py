@@ -18,7 +18,7 @@ from explain.render.library import render_library
 COUNTING = {  # composites whose results are positions or counts
     "argsort", "matrix_rank", "nonzero", "where_nonzero",
 }  # fmt: skip
-REFUSED = {"unique", "unique_consecutive", "histogram"}  # torch makes a node for them, whose backward raises
+REFUSED = {"unique", "unique_consecutive", "histogram", "vander"}  # torch makes a node for them, whose backward raises
 UNCHANGED = {"contiguous", "positive"}  # the very tensor comes back
 
 

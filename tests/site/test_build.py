@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import posixpath
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -11,8 +12,12 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 
+from explain.embed.cache import Cache
 from explain.errors import InputError
 from explain.site.build import Report, build_site
+from explain.site.navigation import tree
+from explain.site.reference import list_pieces, op_names, op_pieces, reference_pages
+from explain.site.settings import read_settings
 from tests.site.places import FENCE, Page, outputs, write
 
 SITE = {
@@ -276,3 +281,42 @@ def test_pages_and_files_that_are_not_of_the_site_stay_out(tmp_path: Path) -> No
     build_site(src, src / "out", cache=tmp_path / "cache")
     names = {name for name in os.listdir(src / "out") if name not in ("assets", "404.html")}
     assert names == {"a.html", "b.txt", "old.md"}
+
+
+def test_the_reference_lists_what_torch_has_a_name_for(tmp_path: Path) -> None:
+    """What only works inside others, and other forms of an op, have pages that links lead to, and stand nowhere else."""
+    src = write(
+        tmp_path / "src", {"site.toml": 'reference = true\nbase_url = "https://example.org/"\n', "index.md": "# A\n"}
+    )
+    pages = list(reference_pages(read_settings(src), set(), Cache(tmp_path / "cache")))
+    shown = {page.op for page in pages if not page.hidden}
+    assert {"softmax", "argmax", "T", "*"} <= shown and not {"softmax_as", "qr_reduced", "clamp_above"} & shown
+    names = op_names(Cache(tmp_path / "cache"))
+    (listed,) = list_pieces([("en", "reference/ops/index.md")], names).values()
+    assert {link.written for link in listed.told.links} == shown - {"*"}
+    assert f"All {len(shown) - 1} operations" in listed.html
+    hidden = {page.path for page in pages if page.hidden}
+    assert hidden and not hidden & {page.path for page in tree(pages, "").pages()}
+
+
+OP_PAGES = {
+    "cross_entropy": [
+        "import</span> torch",
+        "cross_entropy(x, target)",
+        "y.backward(torch.tensor(",
+        'href="cross_entropy_of',
+    ],
+    "softmax_as": ["A form of", 'href="softmax.html"', "dtype=torch.float32"],
+    "argmax": ["whole numbers", "&gt;&gt;&gt; torch.argmax(x)", "tensor(1)", 'href="softmax.html"'],
+    "isnan": ["true or false", "torch.where", "tensor([False, False, False])"],
+    "unique": ["PyTorch raises", "&gt;&gt;&gt; torch.unique(x)"],
+    "qr_reduced": ["PyTorch has no name for this operation"],
+}
+
+
+@pytest.mark.parametrize("op", OP_PAGES)
+def test_the_page_of_an_op_shows_its_call_and_why_it_has_no_gradient(op: str) -> None:
+    (piece,) = op_pieces(op, [("en", f"reference/ops/{op}.md")]).values()
+    text = re.sub(r"</?span[^>]*>", "", piece.html)
+    for words in OP_PAGES[op]:
+        assert re.sub(r"</?span[^>]*>", "", words) in text, words
