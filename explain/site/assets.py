@@ -22,6 +22,11 @@ def assets() -> dict[str, bytes]:
     }
 
 
+def inlined() -> dict[str, str]:
+    """Style and script for a page that stands alone."""
+    return {"style": assets()["assets/site.css"].decode().strip(), "script": assets()["assets/site.js"].decode().strip()}
+
+
 @cache
 def version() -> str:
     """Changes with the assets: browsers keep what they fetched under the same address."""

@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from explain.render.templates import templates_in
+from explain.site.assets import inlined
 from explain.site.markdown import Words
 from explain.site.navigation import Node, neighbours, relative
 from explain.site.piece import Heading
@@ -68,6 +69,7 @@ class Frame:
             "before": before and {"title": before.title, "href": relative(before.out, out)},
             "after": after and {"title": after.title, "href": relative(after.out, out)},
             "base": "",
+            "style": "",
             "root": "../" * out.count("/"),
             "assets": self.assets,
             "search": f"assets/search-{self.lang}.js",
@@ -91,10 +93,11 @@ class Frame:
         return str(self._template.render(context, body=body, toc=toc)) + "\n"
 
     def lost(self) -> str:
-        """The page for addresses where nothing is. It is shown at any depth, so its links start from the site's own root."""
+        """The page for addresses where nothing is. It is shown at any depth, so its links start from the site's own root; and
+        from a disk, or where somebody serves the site elsewhere than it was built for, so its style stands in it."""
         said = self._environment.get_template("words/site.j2").make_module({})
         page = Page("404.md", self.lang, "404.md", "", str(said.lost_title()), self.lang)
-        context = self.context(page) | {"base": urlsplit(self.settings.base_url).path or "/", "canonical": ""}
+        context = self.context(page) | {"base": urlsplit(self.settings.base_url).path or "/", "canonical": "", **inlined()}
         return self.render(context, f"<h1>{escape(page.title)}</h1>\n<p>{escape(str(said.lost()))}</p>", ())
 
     def _nav(self, out: str) -> str:

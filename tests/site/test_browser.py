@@ -166,3 +166,17 @@ def test_the_door_leads_to_the_readers_language(site: Path) -> None:
         )  # fmt: skip
         shutil.rmtree(site / "profile", ignore_errors=True)
         assert f"<title>{title}</title>" in done.stdout
+
+
+@pytest.mark.parametrize("base_url", ["", "https://example.org/notes/"])
+def test_the_page_for_lost_readers_is_whole_from_a_disk(base_url: str, tmp_path: Path) -> None:
+    """Opened as a file it has its style, and its contents and search lead into the folder that it lies in."""
+    src = write(tmp_path / "src", SITE)
+    assert not build_site(src, tmp_path / "out", cache=tmp_path / "cache", base_url=base_url or None).problems
+    probe = (SEARCH % '"kinks"') + (
+        "const top = getComputedStyle(document.querySelector('header.top')).display;"
+        "return [top, document.querySelector('.contents a').href, list.length && document.querySelector('#found a').href]"
+    )
+    top, first, found = asked(tmp_path / "out/404.html", probe)
+    out = (tmp_path / "out").as_uri()
+    assert top == "flex" and first.startswith(f"{out}/en/") and found == f"{out}/en/guide/kinks.html"
