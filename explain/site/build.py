@@ -113,12 +113,14 @@ class _Build:
     @cached_property
     def pages(self) -> list[Page]:
         """All pages, written and generated."""
-        if not self.settings.reference:
-            return list(self.sources.pages)
-        from explain.site.reference import reference_pages
+        from explain.site.listing import listings
 
-        written = {page.path for page in self.sources.pages}
-        return [*self.sources.pages, *reference_pages(self.settings, written, self.cache)]
+        found = list(self.sources.pages)
+        if self.settings.reference:
+            from explain.site.reference import reference_pages
+
+            found += reference_pages(self.settings, {page.path for page in found}, self.cache)
+        return [*found, *listings(found, self.settings, self.sources.files)]
 
     @cached_property
     def twins(self) -> dict[str, dict[str, Page]]:
@@ -257,7 +259,7 @@ class _Build:
         anchors = {page.path: set(told[page.path].anchors) if page.path in told else set() for page in self.pages}
         links = {path: one.links for path, one in told.items()}
         self.problems += broken_links(links, anchors, set(self.sources.files))
-        self.problems += lonely_pages(self.pages, self.settings.languages)
+        self.problems += lonely_pages(self.sources.pages, self.twins, self.settings.languages)
 
 
 def _unchanged(reads: Sequence[tuple[str, str]]) -> bool:

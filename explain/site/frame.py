@@ -93,8 +93,8 @@ class Frame:
         return str(self._template.render(context, body=body, toc=toc)) + "\n"
 
     def lost(self) -> str:
-        """The page for addresses where nothing is. It is shown at any depth, so its links start from the site's own root; and
-        from a disk, or where somebody serves the site elsewhere than it was built for, so its style stands in it."""
+        """The page for addresses where nothing is. It is shown at any depth, so its links start from the site's own root;
+        and from a disk, or where it was not built for, so its style stands in it."""
         said = self._environment.get_template("words/site.j2").make_module({})
         page = Page("404.md", self.lang, "404.md", "", str(said.lost_title()), self.lang)
         context = self.context(page) | {"base": urlsplit(self.settings.base_url).path or "/", "canonical": "", **inlined()}

@@ -25,11 +25,10 @@ def broken_links(links: Mapping[str, Sequence[Link]], anchors: Mapping[str, Set[
                 yield Problem(path, link.line, f"the link {link.written} leads nowhere{near}", warning=True)
 
 
-def lonely_pages(pages: Sequence[Page], languages: Sequence[str]) -> Iterator[Problem]:
-    """A warning for every page that is missing in another language."""
-    twins: dict[str, set[str]] = {}
-    for page in pages:
-        twins.setdefault(page.inner, set()).add(page.lang)
+def lonely_pages(
+    pages: Sequence[Page], twins: Mapping[str, Mapping[str, Page]], languages: Sequence[str]
+) -> Iterator[Problem]:
+    """A warning for every one of these pages that is missing in another language. ``twins``: see ``Frame``."""
     for page in pages:
         for lang in languages:
             if lang not in twins[page.inner]:

@@ -14,10 +14,11 @@ import pytest
 
 from explain.embed.cache import Cache
 from explain.errors import InputError
-from explain.site.build import Report, build_site
+from explain.site.build import Report, _Build, build_site
 from explain.site.navigation import tree
 from explain.site.reference import list_pieces, op_names, op_pieces, reference_pages
 from explain.site.settings import read_settings
+from explain.site.sources import read_sources
 from tests.site.places import FENCE, Page, outputs, write
 
 SITE = {
@@ -37,6 +38,12 @@ SITE = {
 @pytest.fixture
 def src(tmp_path: Path) -> Path:
     return write(tmp_path / "src", SITE)
+
+
+def build_of(src: Path, folder: Path) -> _Build:
+    build = _Build(src, folder / "out", read_settings(src), folder / "cache")
+    build.sources = read_sources(src, build.settings, build.outputs.out)
+    return build
 
 
 def built(src: Path, **options: object) -> Report:
@@ -280,7 +287,40 @@ def test_pages_and_files_that_are_not_of_the_site_stay_out(tmp_path: Path) -> No
     src = write(tmp_path / "src", {"a.md": "# A", ".git/x.md": "# X", "_draft.md": "# D", "out/old.md": "# O", "b.txt": "b"})
     build_site(src, src / "out", cache=tmp_path / "cache")
     names = {name for name in os.listdir(src / "out") if name not in ("assets", "404.html")}
-    assert names == {"a.html", "b.txt", "old.md"}
+    assert names == {"a.html", "b.txt", "old.md", "index.html"}
+
+
+def test_a_folder_without_an_index_lists_its_pages(tmp_path: Path) -> None:
+    files = {
+        "site.toml": 'title = "Notes"\nreference = true\n',
+        "guide/second.md": "---\ntitle: A < B\ndescription: What & why.\norder: 2\n---\n",
+        "guide/first one.md": "---\ntitle: First\norder: 1\n---\n",
+        "guide/no.md": "---\nlisted: false\n---\n",
+        "guide/deep-end/x.md": "# X\n",
+        "mine/index.md": "# Mine\n",
+        "copied/index.html": "<p>as it is</p>",
+        "copied/a.md": "# A\n",
+    }
+    src = write(tmp_path / "src", files)
+    pages = build_of(src, tmp_path).pages
+    made = {page.path: page for page in pages if page not in read_sources(src, read_settings(src), tmp_path / "out").pages}
+    listed = {path: re.findall('href="([^"]*)">([^<]*)', page.text) for path, page in made.items() if not page.op}
+    assert listed == {
+        "index.md": [
+            ("copied/index.html", "Copied"), ("guide/index.md", "Guide"), ("mine/index.md", "Mine"),
+            ("reference/index.md", "Reference"),
+        ],
+        "guide/index.md": [("first%20one.md", "First"), ("second.md", "A &lt; B"), ("deep-end/index.md", "Deep end")],
+        "guide/deep-end/index.md": [("x.md", "X")],
+        "reference/index.md": [("ops/index.md", "The operations")],
+    }  # fmt: skip
+    assert made["index.md"].title == "Notes" and "<dd>What &amp; why.</dd>" in made["guide/index.md"].text
+    write(src, {"site.toml": 'title = "Notes"\n'})
+    assert not built(src, strict=True).problems
+    out = outputs(src.parent / "out")
+    assert out["copied/index.html"] == b"<p>as it is</p>"
+    assert b"<h1>Guide</h1>" in out["guide/index.html"] and b'href="first%20one.html">First<' in out["guide/index.html"]
+    assert built(src).rendered == 0
 
 
 def test_the_reference_lists_what_torch_has_a_name_for(tmp_path: Path) -> None:

@@ -22,7 +22,8 @@ from tests.site.places import outputs, write
 
 PAGES = 8
 SITE = {
-    f"p{k}.md": f"# Page {k}\n\n```explain\n#| at: x=[1,{k}]\n#| show: answer\nsum(x*x*{k})\n```\n" for k in range(PAGES)
+    f"{f'p{k}' if k else 'index'}.md": f"# Page {k}\n\n```explain\n#| at: x=[1,{k}]\n#| show: answer\nsum(x*x*{k})\n```\n"
+    for k in range(PAGES)
 }
 
 
