@@ -8,13 +8,18 @@ from importlib.resources import files
 
 STYLES = ("html/page.css", "site/site.css")
 """How derivations look on pages of their own, and what a site changes."""
+FONT = """
+@font-face { font-family: "Site Math"; src: url(math.woff2) format("woff2"); font-display: swap; }
+math, .explain math { font-family: "Site Math", math; }
+"""
+"""What a site with a font of its own for formulas says more."""
 
 
 @cache
-def assets() -> dict[str, bytes]:
-    """The files by their paths in the output."""
+def assets(font: bool = False) -> dict[str, bytes]:
+    """The files by their paths in the output. ``font``: a font for formulas stands beside them."""
     templates = files("explain.templates")
-    style = "".join([(templates / path).read_text("utf-8") for path in STYLES])
+    style = "".join([(templates / path).read_text("utf-8") for path in STYLES] + [FONT * font])
     return {
         "assets/site.css": style.encode(),
         "assets/site.js": (templates / "site/site.js").read_bytes(),
@@ -22,12 +27,14 @@ def assets() -> dict[str, bytes]:
     }
 
 
-def inlined() -> dict[str, str]:
+def inlined(font: bool) -> dict[str, str]:
     """Style and script for a page that stands alone."""
-    return {"style": assets()["assets/site.css"].decode().strip(), "script": assets()["assets/site.js"].decode().strip()}
+    found = assets(font)
+    style = found["assets/site.css"].decode().replace("url(", "url(assets/")
+    return {"style": style.strip(), "script": found["assets/site.js"].decode().strip()}
 
 
 @cache
-def version() -> str:
+def version(font: bool = False) -> str:
     """Changes with the assets: browsers keep what they fetched under the same address."""
-    return hashlib.sha256(b"".join(assets().values())).hexdigest()[:8]
+    return hashlib.sha256(b"".join(assets(font).values())).hexdigest()[:8]

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from explain.embed.cache import Cache, default_folder
 from explain.errors import InputError
 from explain.site.fingerprint import fingerprint
+from explain.site.font import MADE, font_of, key_of_font, subset, wanted
 from explain.site.output import Manifest, Outputs, Written, read_manifest, replace
 from explain.site.piece import Piece, Told
 from explain.site.problems import Problem
@@ -74,6 +75,7 @@ class _Build:
     def __init__(self, src: Path, out: Path, settings: Settings, folder: Path) -> None:
         self.src, self.settings = src, settings
         self.cache = Cache(folder)
+        self.font = font_of(settings, src)
         name = hashlib.sha256(str(out.resolve()).encode()).hexdigest()[:32]
         self.manifest_path = folder / "sites" / f"{name}.json"
         self.manifest = read_manifest(self.manifest_path)
@@ -84,7 +86,7 @@ class _Build:
 
     def run(self, jobs: int, executor: Executor | None, strict: bool, progress: Progress) -> Report:
         self.sources = read_sources(self.src, self.settings, self.outputs.out)
-        inputs = _digest(fingerprint(), repr(self.settings), self.sources.digest)
+        inputs = _digest(fingerprint(), repr(self.settings), key_of_font(self.font), self.sources.digest)
         if self._nothing_to_do(inputs):
             return Report(len(self.manifest.pages), 0, (), (), ())
         self._announce()
@@ -137,14 +139,13 @@ class _Build:
 
     @cached_property
     def frames(self) -> dict[str, Frame]:
-        from explain.site.assets import version
         from explain.site.frame import Frame
         from explain.site.navigation import tree
 
         s = self.settings
         return {
             lang: Frame(
-                lang, s, tree([p for p in self.pages if p.lang == lang], s.home(lang)), self.twins, version(),
+                lang, s, tree([p for p in self.pages if p.lang == lang], s.home(lang)), self.twins, bool(self.font),
                 self.feeds.get(lang, ""),
             )
             for lang in s.spoken
@@ -229,8 +230,10 @@ class _Build:
         from explain.site.assets import assets
 
         s = self.settings
-        for path, data in assets().items():
+        for path, data in assets(bool(self.font)).items():
             self.outputs.put(path, data)
+        if self.font is not None:
+            self.outputs.put(MADE, self._font_made(self.font))
         for lang in s.spoken:
             own = [page for page in self.pages if page.lang == lang and not page.hidden]
             found = [(page, self.told[page.path][1].sections) for page in own if page.path in self.told]
@@ -248,6 +251,15 @@ class _Build:
         for path, digest in self.sources.files.items():
             if not self.outputs.fresh(path, digest):
                 self.outputs.write(path, digest, (self.src / path).read_bytes())
+
+    def _font_made(self, path: Path) -> bytes:
+        chars = wanted(told.symbols for _, told in self.told.values())
+        key = _digest("font", key_of_font(path), chars)
+        made = self.cache.get(key)
+        if made is None:
+            made = subset(path, chars)
+            self.cache.put(key, made)
+        return made
 
     def _check(self) -> None:
         from explain.site.links import broken_links, lonely_pages

@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from explain.render.templates import templates_in
-from explain.site.assets import inlined
+from explain.site.assets import inlined, version
 from explain.site.markdown import Words
 from explain.site.navigation import Node, neighbours, relative
 from explain.site.piece import Heading
@@ -27,11 +27,12 @@ ADMONITIONS = ("note", "tip", "warning", "danger", "important", "example", "ques
 
 
 class Frame:
-    """The frames of all pages of one language. ``assets``: their version; ``feed``: its path, empty if there is none."""
+    """The frames of all pages of one language. ``font``: whether the site has one for formulas; ``feed``: its path, empty if
+    there is none."""
 
-    def __init__(self, lang: str, settings: Settings, root: Node, twins: Twins, assets: str, feed: str) -> None:
+    def __init__(self, lang: str, settings: Settings, root: Node, twins: Twins, font: bool, feed: str) -> None:
         self.lang, self.settings, self.root, self.twins = lang, settings, root, twins
-        self.assets, self.feed = assets, feed
+        self.font, self.feed = font, feed
         self._neighbours = neighbours(root)
         self._navs: dict[str, str] = {}
 
@@ -71,7 +72,7 @@ class Frame:
             "base": "",
             "style": "",
             "root": "../" * out.count("/"),
-            "assets": self.assets,
+            "assets": version(self.font),
             "search": f"assets/search-{self.lang}.js",
             "home": home,
             "languages": [
@@ -97,7 +98,11 @@ class Frame:
         and from a disk, or where it was not built for, so its style stands in it."""
         said = self._environment.get_template("words/site.j2").make_module({})
         page = Page("404.md", self.lang, "404.md", "", str(said.lost_title()), self.lang)
-        context = self.context(page) | {"base": urlsplit(self.settings.base_url).path or "/", "canonical": "", **inlined()}
+        context = self.context(page) | {
+            "base": urlsplit(self.settings.base_url).path or "/",
+            "canonical": "",
+            **inlined(self.font),
+        }
         return self.render(context, f"<h1>{escape(page.title)}</h1>\n<p>{escape(str(said.lost()))}</p>", ())
 
     def _nav(self, out: str) -> str:

@@ -35,7 +35,7 @@ class Section(NamedTuple):
 
 class Told(NamedTuple):
     """What a page tells about itself. ``anchors``: every id in it; ``reads``: files that its derivations read (path,
-    digest)."""
+    digest); ``symbols``: the characters of its formulas."""
 
     headings: tuple[Heading, ...] = ()
     anchors: tuple[str, ...] = ()
@@ -43,11 +43,12 @@ class Told(NamedTuple):
     sections: tuple[Section, ...] = ()
     problems: tuple[Problem, ...] = ()
     reads: tuple[tuple[str, str], ...] = ()
+    symbols: str = ""
 
     @staticmethod
     def of(data: list[Any]) -> Told:
         """Out of JSON. Raises ValueError or TypeError for anything but what was put there."""
-        headings, anchors, links, sections, problems, reads = data
+        headings, anchors, links, sections, problems, reads, symbols = data
         return Told(
             tuple([Heading(*h) for h in headings]),
             tuple(anchors),
@@ -55,6 +56,7 @@ class Told(NamedTuple):
             tuple([Section(*s) for s in sections]),
             tuple([Problem(*p) for p in problems]),
             tuple([(path, digest) for path, digest in reads]),
+            str(symbols),
         )
 
 

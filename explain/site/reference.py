@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence, Set
 from typing import Any, NamedTuple
 
 from explain.embed.cache import Cache, key_of
+from explain.site.font import symbols
 from explain.site.piece import Heading, Link, Piece, Section, Told
 from explain.site.settings import Settings
 from explain.site.sources import Page
@@ -124,7 +125,8 @@ def op_pieces(name: str, paths: Sequence[tuple[str, str]]) -> dict[str, Piece]:
         folder = path.rpartition("/")[0]
         links = tuple([Link(1, f"{folder}/{file_of(op)}.md", "", op) for op in (*entry.parts, *entry.instead, *forms)])
         text = " ".join([*entry.functions, *(f"Tensor.{m}" for m in entry.methods), entry.grad_fn or ""])
-        found[path] = Piece(html, Told(tuple(headings), anchors, links, (Section("", entry.title, text),)))
+        section = Section("", entry.title, text)
+        found[path] = Piece(html, Told(tuple(headings), anchors, links, (section,), symbols=symbols(html)))
     return found
 
 

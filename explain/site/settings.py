@@ -11,7 +11,18 @@ from explain.errors import InputError
 from explain.render.words import LANGUAGES
 
 FILE = "site.toml"
-KNOWN = ("title", "description", "base_url", "language", "languages", "reference", "defaults", "repository", *LANGUAGES)
+KNOWN = (
+    "title",
+    "description",
+    "base_url",
+    "language",
+    "languages",
+    "reference",
+    "math_font",
+    "defaults",
+    "repository",
+    *LANGUAGES,
+)
 OWN = ("title", "description")
 """What a language may say for itself, in a table of its name."""
 
@@ -19,7 +30,8 @@ OWN = ("title", "description")
 class Settings(NamedTuple):
     """``languages``: each has a folder of its name; without them SRC itself holds the pages, in ``language``.
 
-    ``reference``: a page for every op is generated below reference/ops. ``defaults``: options of all explain fences.
+    ``reference``: a page for every op is generated below reference/ops. ``math_font``: a file below SRC with the
+    font for formulas, or ``none``; see ``explain.site.font``. ``defaults``: options of all explain fences.
     """
 
     titles: Mapping[str, str]
@@ -29,6 +41,7 @@ class Settings(NamedTuple):
     languages: tuple[str, ...] = ()
     reference: bool = False
     repository: str = ""
+    math_font: str = ""
     defaults: Mapping[str, str] = {}
 
     def home(self, lang: str) -> str:
@@ -73,6 +86,7 @@ def read_settings(src: Path) -> Settings:
         languages=languages,
         reference=_typed(file, data, "reference", bool, False),
         repository=_typed(file, data, "repository", str, ""),
+        math_font=_typed(file, data, "math_font", str, ""),
         defaults={key: str(value) for key, value in _typed(file, data, "defaults", dict, {}).items()},
     )
 

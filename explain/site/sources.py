@@ -71,7 +71,7 @@ def read_sources(src: Path, settings: Settings, out: Path) -> Sources:
         whole.update(f"{path}\0{digest}\n".encode())
         lang = _language_of(path, settings)
         if not path.endswith(".md") or lang is None:
-            if path != FILE:
+            if path not in (FILE, settings.math_font):
                 files[path] = digest
             continue
         try:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from explain.errors import ExplainError
+from explain.site.font import symbols
 from explain.site.piece import Piece, Told
 from explain.site.problems import Problem
 from explain.site.sources import Page
@@ -38,7 +39,7 @@ class PageTask(NamedTuple):
         page = self.page
         body = _markdown(page.language, self.cache, self.defaults, self.src).body(page.text, page.path, page.title)
         reads = tuple([(path, digest_of(Path(path))) for path in body.reads])
-        told = Told(body.headings, body.anchors, body.links, body.sections, body.problems, reads)
+        told = Told(body.headings, body.anchors, body.links, body.sections, body.problems, reads, symbols(body.html))
         return {page.path: Piece(body.html, told, body.derived)}
 
 
