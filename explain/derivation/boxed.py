@@ -95,6 +95,15 @@ def _read(job: Job, answer: Answer) -> Run:
 # inside the process
 
 
+def load() -> None:
+    """What every program needs, loaded once before processes are forked."""
+    import explain.derivation.claimed
+    import explain.derivation.codec
+    import explain.derivation.program
+    import explain.program.fence
+    import explain.program.paste  # noqa: F401
+
+
 def main() -> None:
     """Read a job from standard input, run it, write the answer as frames."""
     out = os.fdopen(os.dup(1), "wb")

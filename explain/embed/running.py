@@ -18,6 +18,7 @@ from explain.derivation.model import Run
 from explain.embed.fence import Fence
 from explain.errors import InputError, OperationError
 from explain.program.values import Given, parse_given, parse_shape, parse_value
+from explain.program.zygote import forking
 
 
 def run_fence(
@@ -37,20 +38,21 @@ def run_fence(
     if fence.kind == "expression":
         return _expression(fence, claims, known or {})
     backward = fence.option("backward")
-    run = run_program(
-        "\n".join([*(f.text for f in before), fence.text]),
-        name=fence.source,
-        timeout=timeout,
-        memory=memory,
-        backward=None if backward is None else int(backward),
-        wrt=_names(fence),
-        of=fence.option("of"),
-        claims=claims,
-    )
-    if not before:
-        return run
-    text = "\n".join(f.text for f in before)
-    earlier = run_program(text, name=fence.source, timeout=timeout, memory=memory)
+    with forking():
+        run = run_program(
+            "\n".join([*(f.text for f in before), fence.text]),
+            name=fence.source,
+            timeout=timeout,
+            memory=memory,
+            backward=None if backward is None else int(backward),
+            wrt=_names(fence),
+            of=fence.option("of"),
+            claims=claims,
+        )
+        if not before:
+            return run
+        text = "\n".join(f.text for f in before)
+        earlier = run_program(text, name=fence.source, timeout=timeout, memory=memory)
     return _continuation(run, earlier, text.count("\n") + 1)
 
 

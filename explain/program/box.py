@@ -20,6 +20,7 @@ from dataclasses import asdict, dataclass
 from typing import IO, Any
 
 from explain.errors import InputError, Stopped
+from explain.program.zygote import forked
 
 START = 60.0
 """Seconds that a process may take to load what it needs: never the program's fault."""
@@ -72,7 +73,8 @@ class Boxed:
         variables |= {"PYTHONHASHSEED": "0", "PYTHONUTF8": "1", "OPENBLAS_NUM_THREADS": "1"}
         command = f"import sys; sys.path[:] = {sys.path!r}; from explain.derivation.boxed import main; main()"
         self.job = job
-        self.process = subprocess.Popen(
+        child = None if job.trusted else forked(variables)
+        self.process = child or subprocess.Popen(
             [sys.executable, "-c", command],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -11,9 +13,19 @@ import pytest
 import explain
 from explain.derivation.boxed import run
 from explain.errors import InputError
+from explain.program import zygote
 from explain.program.box import Boxed, Job
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="limits on memory are the system's")
+
+
+@pytest.fixture(autouse=True, params=["fresh", "forked"])
+def way(request: pytest.FixtureRequest) -> Iterator[str]:
+    """Every program runs in a fresh process, and in one that was forked: nobody can tell."""
+    if request.param == "forked" and not zygote.SUPPORTED:
+        pytest.skip("nothing is forked here")
+    with zygote.forking() if request.param == "forked" else nullcontext():
+        yield request.param
 
 
 def test_it_gives_the_same_document_as_in_this_process() -> None:
@@ -86,11 +98,12 @@ def test_bad_text_is_an_error_of_the_reader() -> None:
     assert caught.value.place is not None and "notes.py" in str(caught.value)
 
 
-def test_the_process_knows_little_of_its_surroundings(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_process_knows_little_of_its_surroundings(monkeypatch: pytest.MonkeyPatch, way: str) -> None:
     monkeypatch.setenv("MY_SECRET", "x")
     job = Job("import os\nprint('MY_SECRET' in os.environ)", "p", False, None, None, None, 5.0, 1 << 30)
     boxed = Boxed(job)
     try:
+        assert isinstance(boxed.process, zygote.Forked) == (way == "forked")
         with open(f"/proc/{boxed.process.pid}/environ", "rb") as file:
             assert b"MY_SECRET" not in file.read()
     finally:
