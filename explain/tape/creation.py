@@ -41,7 +41,8 @@ def tensor(data: Any, dtype: Any = None, requires_grad: bool = False) -> Tensor:
         array = _filled(numbers, found).reshape(shape)
     if wanted is not None and array.dtype != wanted:
         array = array.astype(wanted)
-    return leaf(array if array.ndim else array[()], requires_grad)
+    literal = data if isinstance(data, int | float) and not isinstance(data, bool) else None
+    return leaf(array if array.ndim else array[()], requires_grad, literal=literal)
 
 
 def check_array(array: np.ndarray) -> None:

@@ -66,6 +66,7 @@ class Recorder:
         trace = self.trace(tensor)
         if name not in trace.names:
             trace.names.append(name)
+            trace.number = None
         if not trace.requires_grad and trace.source is not None and not self._uncut:
             trace.source = None  # a constant under a name of its own: nobody asks how it was computed
 
@@ -112,6 +113,9 @@ class Recorder:
         trace.requires_grad = tensor.tracked
         trace.is_leaf = tensor.node is None
         trace.grad_fn = tensor.node.name() if tensor.node is not None else None
+        literal = getattr(tensor, "literal", None)
+        if literal is not None and not tensor.tracked and np.size(tensor.array) and np.all(tensor.array == literal):
+            trace.number = literal
         tensor.record = trace
         version = tensor.version
         if version.recorded is None:

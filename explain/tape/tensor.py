@@ -96,7 +96,19 @@ class Tensor:
     ``base``: for a view, of what and how. ``record``: what a recorder knows of it, unset unless one looked.
     """
 
-    __slots__ = ("__dict__", "__weakref__", "array", "base", "gradient", "memory", "node", "record", "slot", "tracked")
+    __slots__ = (
+        "__dict__",
+        "__weakref__",
+        "array",
+        "base",
+        "gradient",
+        "literal",
+        "memory",
+        "node",
+        "record",
+        "slot",
+        "tracked",
+    )
 
     array: Any
     tracked: bool
@@ -105,6 +117,7 @@ class Tensor:
     slot: int
     memory: Version | None
     base: View | None
+    literal: int | float  # the one number that it was made of, as in ``torch.zeros(3)``; unset otherwise
     record: Trace
     __array_priority__ = 1000  # numpy scalars and arrays on the left leave the operation to the tensor
 
@@ -351,8 +364,11 @@ class Tensor:
             self.memory = value.version.relative()
 
 
-def leaf(array: Any, requires_grad: bool = False, kind: type[Tensor] | None = None) -> Tensor:
-    """A tensor of the program's own around an array or numpy scalar; ``kind``: a subclass of Tensor.
+def leaf(
+    array: Any, requires_grad: bool = False, kind: type[Tensor] | None = None, literal: int | float | None = None
+) -> Tensor:
+    """A tensor of the program's own around an array or numpy scalar; ``kind``: a subclass of Tensor; ``literal``: the
+    number that all its entries were made of, if there is one.
 
     Raises torch's RuntimeError if it cannot require gradients."""
     if requires_grad and array.dtype.kind != "f":
@@ -363,6 +379,8 @@ def leaf(array: Any, requires_grad: bool = False, kind: type[Tensor] | None = No
     if state.inference:
         tensor.memory = InferenceVersion()
     tensor.tracked = requires_grad
+    if literal is not None:
+        tensor.literal = literal
     return tensor
 
 

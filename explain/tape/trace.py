@@ -20,7 +20,8 @@ from explain.ops.base import Op
 class Trace:
     """The present value of one tensor, or a number or array that took part.
 
-    ``array``: its entries when it was made (never written to later). ``number``: the literal if it is a Python number.
+    ``array``: its entries when it was made (never written to later). ``number``: the literal if it is a Python number, or a
+    nameless tensor of one.
     ``names``: what the program called it, in that order. ``source`` and ``slot``: the call that made it and which output
     it is, None for what the program brought in or cut off. ``origin``: of a detached value the name it had. ``order``
     rises with every trace and call. ``cut``: how the way back to what it was computed from was cut, if it was: detach or
@@ -206,7 +207,8 @@ def freeze(ends: Iterable[Trace], walks: Sequence[Walk] = (), given: frozenset[T
         inputs = tuple([ids[t] for t in call.inputs])
         walk = None if call.walk is None else walk_ids[call.walk]
         applied.append(Applied(call.op, inputs, tuple(outputs), call.options, call.place, call.grad_fn, walk))
-    values = [_value(t, ids, applied_ids, t in given) for t in ordered]
+    arrays = {t for call in calls for t in call.inputs if t.number is not None and _as_array(t, call)}
+    values = [_value(t, ids, applied_ids, t in given, literal=t not in arrays) for t in ordered]
     backwards = tuple([_backward(walk, ids, applied_ids) for walk in walks])
     return Frozen(Tape((*values, *fillers), tuple(applied), backwards), ids)
 
@@ -229,7 +231,18 @@ def _history(ends: Iterable[Trace], given: frozenset[Trace]) -> tuple[set[Trace]
     return traces, sorted(calls, key=lambda c: c.order)
 
 
-def _value(t: Trace, ids: dict[Trace, int], applied: dict[Call, int], given: bool) -> Value:
+def _as_array(t: Trace, call: Call) -> bool:
+    """Whether an op needs to know more of a tensor of one literal than the literal: it sums over its entries or moves them,
+    or computes in a finer dtype, in which 0.1 as float32 is another number."""
+    if not isinstance(t.array, np.ndarray | np.generic):
+        return False
+    made = call.outputs[0]()
+    finer = made is not None and made.array.dtype.kind == "f" and made.array.dtype.itemsize > t.array.dtype.itemsize
+    return (np.ndim(t.array) > 0 and not call.op.broadcasts) or (finer and float(np.ravel(t.array)[0]) != t.number)
+
+
+def _value(t: Trace, ids: dict[Trace, int], applied: dict[Call, int], given: bool, literal: bool) -> Value:
+    """``literal``: it may stand as a number; where an op sums over its entries or moves them it is an array."""
     derivative = None
     if t.derivative is not None and not given:
         walk, wrt = t.derivative
@@ -238,7 +251,7 @@ def _value(t: Trace, ids: dict[Trace, int], applied: dict[Call, int], given: boo
     return Value(
         id=ids[t],
         array=t.array,
-        number=t.number,
+        number=t.number if literal else None,
         names=tuple(t.names),
         place=t.place,
         requires_grad=t.requires_grad,

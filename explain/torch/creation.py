@@ -44,9 +44,9 @@ def sizes(given: tuple[Any, ...], name: str) -> tuple[int, ...]:
     return tuple(found)
 
 
-def finished(array: Any, requires_grad: bool) -> Tensor:
-    """A new leaf around freshly made entries; a 0-d one as a numpy scalar."""
-    return leaf(array if array.ndim else array[()], requires_grad)
+def finished(array: Any, requires_grad: bool, literal: int | float | None = None) -> Tensor:
+    """A new leaf around freshly made entries; a 0-d one as a numpy scalar. ``literal``: the number of which all are."""
+    return leaf(array if array.ndim else array[()], requires_grad, literal=literal)
 
 
 def _numpy_dtype(dtype: Any, otherwise: np.dtype) -> np.dtype:
@@ -65,7 +65,9 @@ def _filled(value: float) -> Callable[..., Tensor]:
         check_place(name, place)
         if "size" in place:
             size = (place["size"],)
-        return finished(np.full(sizes(size, name), value, _numpy_dtype(dtype, dtypes.default.floating)), requires_grad)
+        return finished(
+            np.full(sizes(size, name), value, _numpy_dtype(dtype, dtypes.default.floating)), requires_grad, value
+        )
 
     make.__name__ = make.__qualname__ = name
     return make
@@ -77,7 +79,7 @@ def _filled_like(value: float) -> Callable[..., Tensor]:
     def make(input: Tensor, *, dtype: Any = None, requires_grad: bool = False, **place: Any) -> Tensor:
         check_place(name, place)
         check_tensor(name, input)
-        return finished(np.full(input.array.shape, value, _numpy_dtype(dtype, input.array.dtype)), requires_grad)
+        return finished(np.full(input.array.shape, value, _numpy_dtype(dtype, input.array.dtype)), requires_grad, value)
 
     make.__name__ = make.__qualname__ = name
     return make
@@ -136,7 +138,7 @@ def full(size: Any, fill_value: Any, *, dtype: Any = None, requires_grad: bool =
     own = np.dtype(bool) if isinstance(value, bool) else INT64 if isinstance(value, int) else dtypes.default.floating
     if isinstance(size, int):
         raise TypeError(f"full(): argument 'size' (position 1) must be tuple of ints, not {type(size).__name__}")
-    return finished(np.full(sizes((tuple(size),), "full"), value, _numpy_dtype(dtype, own)), requires_grad)
+    return finished(np.full(sizes((tuple(size),), "full"), value, _numpy_dtype(dtype, own)), requires_grad, value)
 
 
 def full_like(input: Tensor, fill_value: Any, *, dtype: Any = None, requires_grad: bool = False, **place: Any) -> Tensor:
@@ -144,7 +146,7 @@ def full_like(input: Tensor, fill_value: Any, *, dtype: Any = None, requires_gra
     check_place("full_like", place)
     check_tensor("full_like", input)
     value = as_number(fill_value)
-    return finished(np.full(input.array.shape, value, _numpy_dtype(dtype, input.array.dtype)), requires_grad)
+    return finished(np.full(input.array.shape, value, _numpy_dtype(dtype, input.array.dtype)), requires_grad, value)
 
 
 def tensor(data: Any, *, dtype: Any = None, requires_grad: bool = False, **place: Any) -> Tensor:
