@@ -203,7 +203,8 @@ def _group(tape: Tape, members: list[int], output: int, inner: set[int], whole: 
 
 
 def named(tape: Tape, groups: list[Group], output: int) -> dict[int, str]:
-    """A display name for every value that a step starts from or ends in: the author's, else u_1, u_2, …, else out.
+    """A display name for every value that a step starts from or ends in: the author's, else u_1, u_2, … for what was
+    computed and c_1, c_2, … for what was given (c if it is the only one), else out.
 
     Several values of one name (``b = b * 2``) are b^(1), b^(2), …; the one that has the name at the end is just b.
     """
@@ -219,10 +220,11 @@ def named(tape: Tape, groups: list[Group], output: int) -> dict[int, str]:
         taken.add(found)
         return found
 
+    constants = _Constants(taken)
     for group in groups:
         for i in (*group.inputs, group.output):
             value: Value = tape.values[i]
-            if i in names:
+            if i in names or i in constants.met:
                 continue
             if value.derivative is not None and _gradient_of(tape, value) not in taken:
                 names[i] = unused(_gradient_of(tape, value))
@@ -231,15 +233,35 @@ def named(tape: Tape, groups: list[Group], output: int) -> dict[int, str]:
             elif value.origin is not None:
                 names[i] = unused(f"detach({value.origin})")
             elif value.source is None:
-                names[i] = unused(_word_for(tape, group, i))
+                word = _word_for(tape, group, i)
+                if len(word) > 1:
+                    names[i] = unused(word)
+                else:
+                    constants.met.append(i)
             else:
                 counter += 1
                 while f"u_{counter}" in taken:
                     counter += 1
                 names[i] = unused(f"u_{counter}")
+    names |= constants.names()
     if output not in names:
         names[output] = unused("out")
     return names
+
+
+class _Constants:
+    """Values that neither the program nor an op has a word for. A letter with a number would look like an entry of what has
+    that letter alone, so they have a letter to themselves."""
+
+    def __init__(self, taken: set[str]) -> None:
+        letters = {name.split("_")[0] for name in taken}
+        self.letter = next((letter for letter in "ckdefghmnpqrst" if letter not in letters), "const")
+        self.met: list[int] = []
+
+    def names(self) -> dict[int, str]:
+        """Letters for all that were met, numbered if they are several."""
+        several = len(self.met) > 1
+        return {i: f"{self.letter}_{k}" if several else self.letter for k, i in enumerate(self.met, 1)}
 
 
 def _gradient_of(tape: Tape, value: Value) -> str:
@@ -274,4 +296,4 @@ def _word_for(tape: Tape, group: Group, value: int) -> str:
             position = applied.inputs.index(value)
             if position < len(applied.op.tensor_names):
                 return applied.op.tensor_names[position]
-    return "c"
+    return ""
