@@ -33,6 +33,7 @@ def rule_of(tape: Tape, group: Group, x: int, names: dict[int, str]) -> Rule:
     scalar = tape.values[x].shape == () == tape.values[group.output].shape
     details: dict[str, Any] = {"x": names[x], "z": names[group.output], "op": first.op.name, "uses": len(meets)}
     details["scalar"] = scalar
+    details["single"] = tape.values[group.output].shape == ()
     if group.whole == "gradient":
         return Rule("derivative", details)
     if heavy and len({id(a) for a, _ in meets}) > 1 and not all(_reaches(members, a, heavy[0]) for a, _ in meets):

@@ -71,10 +71,11 @@ class OfClasses(Loss):
 
     def details(self, shapes: tuple[Shape, ...], options: Options) -> dict[str, Any]:
         ignored = "ignore_index" in options
-        plain = len(shapes) < 3 and not ignored
+        weighted = len(shapes) > 2
         return {
-            "n": _rows(shapes[0]), "reduction": options.get("reduction", "mean"), "plain": plain,
-            "ignored": options["ignore_index"] if ignored else None, "smoothing": options.get("label_smoothing") or None,
+            "n": _rows(shapes[0]), "reduction": options.get("reduction", "mean"), "plain": not weighted and not ignored,
+            "ignored": options["ignore_index"] if ignored else None, "weighted": weighted,
+            "smoothing": options.get("label_smoothing") or None,
         }  # fmt: skip
 
     def check(self, x: Any, target: Any, weight: Any, ignore_index: int | None) -> None:
@@ -333,8 +334,11 @@ class CrossEntropyOfShares(Loss):
             raise RuntimeError("ignore_index is not supported for floating point target")
 
     def details(self, shapes: tuple[Shape, ...], options: Options) -> dict[str, Any]:
-        smoothing = options.get("label_smoothing") or None
-        return {"n": _rows(shapes[0]), "reduction": options.get("reduction", "mean"), "smoothing": smoothing, "plain": True}
+        smoothing, weighted = options.get("label_smoothing") or None, len(shapes) > 2
+        return {
+            "n": _rows(shapes[0]), "reduction": options.get("reduction", "mean"), "plain": True,
+            "ignored": None, "weighted": weighted, "smoothing": smoothing,
+        }  # fmt: skip
 
     def forward(
         self, x: Any, target: Any, weight: Any = None, *, reduction: str = "mean", label_smoothing: float = 0.0

@@ -1,0 +1,43 @@
+"""What a step says of itself is true of that very step."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from explain.derivation.expression import run_expression
+from explain.program.values import parse_given
+
+SCORES = "x=[[1,2,0.5],[0.3,-0.2,1.1],[0,1,2]]"
+SHARES = "q=[[0.5,0.5,0],[0,0,1],[0.2,0.3,0.5]]"
+CLASSES = "y=[1,2,0]"
+IGNORED = "y=[1,-100,0]"
+TOLD: list[tuple[str, list[str], str]] = [
+    ("cross_entropy(x, y)", [CLASSES], "less 1 at the true class, and the mean divides by 3."),
+    ("cross_entropy(x, y, reduction='sum')", [CLASSES], "less 1 at the true class."),
+    ("cross_entropy(x, y, label_smoothing=0.1)", [CLASSES], "small for all others. The mean divides by 3."),
+    ("cross_entropy(x, y)", [IGNORED], "whose class is -100 do not count and get 0. The mean divides by the number of rows"),
+    ("cross_entropy(x, y, weight=w)", [CLASSES, "w=[1,2,3]"], "its weight. The mean divides by the sum of the weights"),
+    ("cross_entropy(x, q)", [SHARES], "less the shares themselves. The mean divides by 3."),
+    ("nll_loss(x, y)", [CLASSES], "all others get 0. The mean divides by 3."),
+    ("nll_loss(x, y, reduction='sum')", [IGNORED], "all others get 0. Rows whose class is -100 do not count and get 0."),
+    ("sum(x**2) + dot(x[0], x[1])", [], "2 contributions add"),
+]
+
+
+def sentences(expression: str, at: list[str], **options: Any) -> str:
+    """The text of the page, without its line breaks."""
+    given = dict(parse_given(text) for text in [SCORES, *at])
+    run = run_expression(expression, given, None, ["x"], {})
+    return " ".join(run.render("text", **options).split())
+
+
+@pytest.mark.parametrize(("expression", "at", "words"), TOLD)
+def test_a_sentence_is_true_of_its_step(expression: str, at: list[str], words: str) -> None:
+    assert words in sentences(expression, at)
+
+
+@pytest.mark.parametrize(("expression", "at"), [case[:2] for case in TOLD[2:8]])
+def test_only_the_plain_mean_divides_by_the_number_of_rows(expression: str, at: list[str]) -> None:
+    assert "less 1 at the true class, and the mean divides" not in sentences(expression, at)
