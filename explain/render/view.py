@@ -412,6 +412,8 @@ def _meaning(g: Gradient, d: Derivation, t: Typesetter) -> View:
         "after": _precise(first["after"]),
         "output": t.name(d.output) if d.mode == "gradient" else t.ell,
         "really": t.array(np.float64(first["after"] - first["before"])),
+        # the program would compute what it cut off anew; the trial, like the gradient, takes it for given
+        "held": any(n.kind in ("detach", "no_grad") for n in d.notes),
     }
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from explain.derivation.expression import run_expression
+from explain.derivation.program import run_program
 from explain.program.values import parse_given
 
 SCORES = "x=[[1,2,0.5],[0.3,-0.2,1.1],[0,1,2]]"
@@ -41,3 +42,20 @@ def test_a_sentence_is_true_of_its_step(expression: str, at: list[str], words: s
 @pytest.mark.parametrize(("expression", "at"), [case[:2] for case in TOLD[2:8]])
 def test_only_the_plain_mean_divides_by_the_number_of_rows(expression: str, at: list[str]) -> None:
     assert "less 1 at the true class, and the mean divides" not in sentences(expression, at)
+
+
+STRAIGHT_THROUGH = """import torch
+x = torch.tensor([0.2, 1.7], requires_grad=True)
+y = x.round() - x.detach() + x
+(y**2).sum().backward()
+"""
+
+
+@pytest.mark.parametrize(
+    ("language", "words"),
+    [("en", "with all that was cut off (see the notes) held fixed, it really goes from $4$ to"), ("zh", "在被切断的值（见说明）保持不变时，实际上它从")],
+)
+def test_what_is_cut_off_is_held_fixed_where_an_entry_is_raised(language: str, words: str) -> None:
+    """The program itself would compute it anew, and its result would not move."""
+    page = run_program(STRAIGHT_THROUGH, name="ste.py").render("md", lang=language)
+    assert words in page
