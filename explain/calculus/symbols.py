@@ -270,6 +270,8 @@ class Where(Opaque):
         condition = S(condition)
         if condition in (S.true, S.false):
             return S(then) if condition == S.true else S(otherwise)
+        if S(then) == S(otherwise):  # written where it was read
+            return S(then)
         return Expr.__new__(cls, condition, S(then), S(otherwise))
 
 

@@ -37,7 +37,7 @@ from explain.derivation.model import Formula
 from explain.derivation.repeat import Renamed, likeness
 from explain.derivation.request import Block, Request
 from explain.derivation.rules import Rule, rule_of
-from explain.derivation.steps import Group, grouped, named, needed
+from explain.derivation.steps import Group, grouped, named, needed, unused_name
 from explain.derivation.symbolic import (
     READABLE,
     SHOWN,
@@ -229,10 +229,7 @@ class _Planner:
         return Entry(TensorName(name), *just_indices(places("t", shape)))
 
     def _unused(self, base: str) -> str:
-        taken, name, k = {*self.names.values(), *self.deriver.given, *(p.name for p in self.lets.values())}, base, 1
-        while name in taken:
-            name, k = f"{base}_{k}", k + 1
-        return name
+        return unused_name(base, {*self.names.values(), *self.deriver.given, *(p.name for p in self.lets.values())})
 
     def _shown(self, e: Expr, free: tuple[Any, ...], tidy: bool = True) -> Formula:
         found, names = final(e, free, self.pool, self.sizes, tidy)

@@ -8,8 +8,9 @@ Everything else that has a name of its own (softmax, norm, a loss, a choice, an 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass
+from itertools import count
 from types import MappingProxyType
 
 from explain.tape.record import Applied, Tape, Value
@@ -202,6 +203,14 @@ def _group(tape: Tape, members: list[int], output: int, inner: set[int], whole: 
     return Group(tuple(members), output, tuple(inputs), whole)
 
 
+def unused_name(base: str, taken: Container[str]) -> str:
+    """The name, with a number if it is taken; one that ends in a number counts on: p0 is followed by p1."""
+    stem = base.rstrip("0123456789")
+    numbers = count(int(base[len(stem) :])) if stem != base else count(1)
+    following = (f"{stem}{k}" if stem != base else f"{base}_{k}" for k in numbers)
+    return base if base not in taken else next(name for name in following if name not in taken)
+
+
 def named(tape: Tape, groups: list[Group], output: int) -> dict[int, str]:
     """A display name for every value that a step starts from or ends in: the author's, else u_1, u_2, … for what was
     computed and c_1, c_2, … for what was given (c if it is the only one), else out.
@@ -214,9 +223,7 @@ def named(tape: Tape, groups: list[Group], output: int) -> dict[int, str]:
     counter = 0
 
     def unused(base: str) -> str:
-        found, k = base, 1
-        while found in taken:
-            found, k = f"{base}_{k}", k + 1
+        found = unused_name(base, taken)
         taken.add(found)
         return found
 

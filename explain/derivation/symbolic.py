@@ -30,7 +30,7 @@ from explain.calculus.symbols import (
     substitute,
 )
 from explain.derivation.repeat import Renamed, signature
-from explain.derivation.steps import Group
+from explain.derivation.steps import Group, unused_name
 from explain.errors import CannotDerive
 from explain.tape.record import Tape
 
@@ -237,9 +237,7 @@ class Deriver:
         if k not in self._given_names:
             found: dict[str, TensorName] = {}
             for key in given_arrays(self.tape, k):
-                name, number = key, 1
-                while name in self._taken:
-                    name, number = f"{key}_{number}", number + 1
+                name = unused_name(key, self._taken)
                 self._taken.add(name)
                 self.given[name] = (k, key)
                 found[key] = TensorName(name)

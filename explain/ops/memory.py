@@ -58,6 +58,27 @@ COPIED = elementwise(
 )
 
 
+def _box(shape: Shape, positions: Array) -> list[tuple[int, int, int | None]] | None:
+    """What integers and slices without a step reach: per axis of the tensor where it starts and ends, and which axis of
+    what is read or written runs along it. None if the positions, counted row by row, are no such box."""
+    if not positions.size or not shape:
+        return None
+    box: list[tuple[int, int, int | None]] = []
+    for places in np.unravel_index(positions, shape):
+        start = int(places.reshape(-1)[0])
+        runs = [axis for axis, n in enumerate(positions.shape) if n > 1 and np.any(np.diff(places, axis=axis))]
+        if len(runs) > 1 or any(axis == runs[0] for *_, axis in box if runs):
+            return None
+        axis = runs[0] if runs else None
+        length = 1 if axis is None else positions.shape[axis]
+        line = start + (0 if axis is None else np.indices(positions.shape)[axis])
+        if np.any(places != line):
+            return None
+        box.append((start, start + length, axis))
+    used = {axis for *_, axis in box}
+    return box if all(n == 1 or axis in used for axis, n in enumerate(positions.shape)) else None
+
+
 @block
 class Written(Op):
     """``base`` after ``value`` was written to its entries at ``positions`` (counted row by row, in the value's shape)."""
@@ -71,6 +92,8 @@ class Written(Op):
         Sample(((2, 3), (3,)), {"positions": np.array([3, 4, 5])}),
         Sample(((2, 3), (2,)), {"positions": np.array([0, 4]), "indexed": True}),
         Sample(((3,), ()), {"positions": np.array(1)}),
+        Sample(((3, 4), (2, 1)), {"positions": np.array([[5], [9]])}),
+        Sample(((3, 2), (2, 3)), {"positions": np.array([[0, 2, 4], [1, 3, 5]])}),
     )
 
     def grad_fn(self, shapes: tuple[Shape | None, ...], options: Options) -> str:
@@ -90,6 +113,8 @@ class Written(Op):
 
     def given(self, y: Any, *ins: Array, **options: Any) -> dict[str, Array]:
         base, value = ins
+        if not options.get("indexed") and _box(base.shape, options["positions"]) is not None:
+            return {}  # the formula says it itself
         source: Any = np.full(base.size, -1)
         source[options["positions"]] = np.arange(value.size).reshape(value.shape)
         source = np.reshape(source, base.shape)
@@ -99,6 +124,14 @@ class Written(Op):
     def formula(self, s: Any, out: Any, base: Any, value: Any, *, positions: Array, indexed: bool = False) -> Any:
         if not positions.size:
             return base[out]
+        box = None if indexed else _box(base.numbers, positions)  # a mask may happen to be a box
+        if box is not None:
+            inside = [
+                b for i, n, (start, end, _) in zip(out, base.numbers, box, strict=True) for b in s.within(i, start, end, n)
+            ]
+            starts = {axis: (i, start) for i, (start, _, axis) in zip(out, box, strict=True) if axis is not None}
+            place = [starts[a][0] - starts[a][1] if a in starts else 0 for a in range(value.ndim)]
+            return s.where(s.all_of(inside), value[tuple(place)], base[out]) if inside else value[tuple(place)]
         new = value[tuple(s.given(f"p{k}")[out] for k in range(value.ndim))]
         return s.where(s.equal(s.given("written")[out], 1), new, base[out])
 
@@ -127,10 +160,15 @@ class AsStrided(Op):
 
     def given(self, y: Any, *ins: Array, **options: Any) -> dict[str, Array]:
         (x,) = ins
+        if _box(x.shape, options["positions"]) is not None:
+            return {}
         places = np.unravel_index(options["positions"], x.shape) if x.ndim else ()
         return {f"p{k}": np.asarray(place) for k, place in enumerate(places)}
 
     def formula(self, s: Any, out: Any, x: Any, *, positions: Array) -> Any:
+        box = _box(x.numbers, positions)
+        if box is not None:
+            return x[tuple(start if axis is None else out[axis] + start for start, _, axis in box)]
         return x[tuple(s.given(f"p{k}")[out] for k in range(x.ndim))]
 
 

@@ -7,6 +7,7 @@ import io
 import sys
 import warnings
 from collections import deque
+from collections.abc import Iterator
 from contextlib import redirect_stdout
 from dataclasses import dataclass, field
 from types import FrameType, ModuleType, TracebackType
@@ -33,6 +34,8 @@ FILE = "<program>"
 MOST_PRINTED = 1_000_000
 MOST_EVENTS = 10_000
 SMALL = 16
+Span = tuple[int | None, int | None, int | None, int | None]
+"""Line, last line, column, last column, as ``co_positions`` gives them."""
 """Gradients of at most so many entries are kept whole for the table of a folded loop."""
 PREDEFINED = {"torch": "torch", "nn": "torch.nn", "F": "torch.nn.functional", "np": "numpy", "math": "math"}
 
@@ -98,6 +101,21 @@ class Ran:
     recorder: Recorder
 
 
+def _assignments(tree: ast.Module) -> Iterator[tuple[Span, Span]]:
+    """Of every assignment to entries where its target stands, which is all that Python says when it runs, and where the
+    whole of it does."""
+    for statement in ast.walk(tree):
+        if isinstance(statement, ast.Assign):
+            for target in statement.targets:
+                if isinstance(target, ast.Subscript):
+                    yield _span(target), _span(statement)
+
+
+def _span(node: ast.expr | ast.stmt) -> Span:
+    """Where a node stands, in the order of ``co_positions``."""
+    return node.lineno, node.end_lineno, node.col_offset, node.end_col_offset
+
+
 class _Printed(io.TextIOBase):
     """Collects what is printed, with the line that printed it."""
 
@@ -144,6 +162,7 @@ class Session:
         self.constructs: tuple[Construct, ...] = ()
         self._last_lines: frozenset[int] = frozenset()
         self._places: dict[tuple[Any, int], Place] = {}
+        self._assigned: dict[Span, Span] = {}
 
     # the run
 
@@ -195,6 +214,7 @@ class Session:
         except ValueError as error:
             raise InputError(f"{self.source.name}: {error}") from None
         self._last_lines = frozenset(self._ends_of_cells(tree))
+        self._assigned = dict(_assignments(tree))
         tree, self.constructs = instrumented(tree, self.source.code)
         if not self.trusted:
             tree = Policy().restrict(tree)
@@ -235,6 +255,7 @@ class Session:
         found = self._places.get(key)
         if found is None:
             positions = list(frame.f_code.co_positions())[frame.f_lasti // 2]
+            positions = self._assigned.get(positions, positions)
             line, end, column, end_column = (0 if p is None else p for p in positions)
             found = self._places[key] = self.source.place(line or frame.f_lineno, column, end or frame.f_lineno, end_column)
         return found

@@ -22,6 +22,9 @@ PLAIN = (str, int, float, dict, NoneType)
 """What holds no names but its own."""
 NUMBERED = re.compile(r"(.*\D)(\d+)", re.DOTALL)
 
+FUNCTIONS = frozenset({"log", "exp", "sin", "cos", "tan", "sqrt", "max", "min", "det", "arg", "lim"})
+"""With a subscript such a name would read as the function: log_q as the logarithm to the base q."""
+
 _LOWER = "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi omicron pi rho - sigma"
 _LOWER += " tau upsilon phi chi psi omega"
 GREEK = {word: chr(0x3B1 + k) for k, word in enumerate(_LOWER.split()) if word != "-"}
@@ -130,7 +133,7 @@ def split_name(name: str) -> Name:
     if name.endswith("_") and name[:-1] in GREEK:
         return Name(name, base=name[:-1])
     pieces = name.split("_")
-    if not all(pieces) or "." in name:
+    if not all(pieces) or "." in name or (len(pieces) > 1 and pieces[0] in FUNCTIONS):
         return Name(name, base=name)
     numbered = NUMBERED.fullmatch(pieces[0])
     if numbered:

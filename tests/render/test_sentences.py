@@ -8,6 +8,7 @@ import pytest
 
 from explain.derivation.expression import run_expression
 from explain.derivation.program import run_program
+from explain.derivation.steps import unused_name
 from explain.program.values import parse_given
 
 SCORES = "x=[[1,2,0.5],[0.3,-0.2,1.1],[0,1,2]]"
@@ -53,9 +54,47 @@ y = x.round() - x.detach() + x
 
 @pytest.mark.parametrize(
     ("language", "words"),
-    [("en", "with all that was cut off (see the notes) held fixed, it really goes from $4$ to"), ("zh", "在被切断的值（见说明）保持不变时，实际上它从")],
+    [
+        ("en", "with all that was cut off (see the notes) held fixed, it really goes from $4$ to"),
+        ("zh", "在被切断的值（见说明）保持不变时，实际上它从"),
+    ],
 )
 def test_what_is_cut_off_is_held_fixed_where_an_entry_is_raised(language: str, words: str) -> None:
     """The program itself would compute it anew, and its result would not move."""
     page = run_program(STRAIGHT_THROUGH, name="ste.py").render("md", lang=language)
     assert words in page
+
+WRITES = """import torch
+x = torch.tensor([1., 2., 3.], requires_grad=True)
+log_q = torch.tensor(0.5, requires_grad=True)
+y = torch.zeros(3)
+y[0] = x[0] * log_q
+y[1:] = x[1:] ** 2
+y[:2] += 1
+z = torch.ones(2, 3)
+z[:, 1] = y[1:]
+w = x.clone()
+w[w > 1] = 0 * x[:2]
+out = (z[1] + y + w).sum()
+out.backward()
+"""
+SHOWN = (
+    "line 5, y[0] = x[0] * log_q",  # the assignment, not its target alone
+    "y⁽²⁾ᵢ = {log_q·x₁, i = 1; y⁽¹⁾ᵢ, i ≠ 1}",  # log_q: no logarithm to the base q
+    "= {xᵢ², i ≥ 2;",
+    "zᵢⱼ = {yᵢ₊₁, j = 2;",
+    "yᵢ = y⁽⁴⁾ᵢ",  # Python assigns after +=, which changes nothing
+    "wᵢ = {0, writtenᵢ = 1;",  # where a mask is true is no formula
+)
+
+
+@pytest.mark.parametrize("words", SHOWN)
+def test_what_was_assigned_to_entries_is_said_with_their_indices(words: str) -> None:
+    assert words in " ".join(run_program(WRITES, name="writes.py").render("text", width=200).split())
+
+
+@pytest.mark.parametrize(
+    ("base", "taken", "name"), [("c", "", "c"), ("c", "c c_1", "c_2"), ("p0", "p0 p1", "p2"), ("p1", "p1", "p2")]
+)
+def test_a_name_that_is_taken_gets_a_number(base: str, taken: str, name: str) -> None:
+    assert unused_name(base, taken.split()) == name
