@@ -58,13 +58,19 @@ def rule_of(tape: Tape, group: Group, x: int, names: dict[int, str]) -> Rule:
         return Rule(f"{heavy[0].op.rule}_of", details | _counts(tape, heavy[0]))
     if all(a.op.kind == "index" for a in members):
         return Rule("index_chain", details)
-    if any(a.op.kind == "index" for a in members):
+    shape, out = (_without_ones(tape.values[i].shape) for i in (x, group.output))
+    if any(a.op.kind == "index" and not (a.op.rule == "reshape" and shape == out) for a in members):
         return Rule("chain_index", details)
     if len(meets) > 1:
         return Rule("several", details)
-    if tape.values[x].shape != tape.values[group.output].shape:
+    if shape != out:
         return Rule("chain_broadcast", details)
     return Rule("chain", details)
+
+
+def _without_ones(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """The shape as far as entries can be told apart by it: squeezing picks nothing."""
+    return tuple(n for n in shape if n != 1)
 
 
 def _is_heavy(a: Applied) -> bool:

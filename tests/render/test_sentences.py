@@ -25,6 +25,8 @@ TOLD: list[tuple[str, list[str], str]] = [
     ("nll_loss(x, y)", [CLASSES], "all others get 0. The mean divides by 3."),
     ("nll_loss(x, y, reduction='sum')", [IGNORED], "all others get 0. Rows whose class is -100 do not count and get 0."),
     ("sum(x**2) + dot(x[0], x[1])", [], "2 contributions add"),
+    ("norm(log(x**2 + 1).unsqueeze(0))", [], "Entry by entry: each output entry depends on the input entry in"),
+    ("norm(log(x[0]**2 + 1))", [], "Entries are picked and combined"),
 ]
 
 
@@ -63,6 +65,7 @@ def test_what_is_cut_off_is_held_fixed_where_an_entry_is_raised(language: str, w
     """The program itself would compute it anew, and its result would not move."""
     page = run_program(STRAIGHT_THROUGH, name="ste.py").render("md", lang=language)
     assert words in page
+
 
 WRITES = """import torch
 x = torch.tensor([1., 2., 3.], requires_grad=True)
