@@ -13,10 +13,11 @@ import explain.ops  # noqa: F401  (fills the registry)
 from explain.calculus.matrix_tree import MName, Tree
 from explain.calculus.symbols import Call
 from explain.ops.registry import REGISTRY
-from explain.render import order
+from explain.render import indexing, order
+from explain.render.indexing import Affine
 from explain.render.matrices import Marks, MatrixPrinter, subtrees
 from explain.render.names import TEX_GREEK, TEX_LETTERS, Name, once, split_name
-from explain.render.order import Affine, Numeral
+from explain.render.order import Numeral
 from explain.render.printer import ATOM, BIG, POWER, PRODUCT, SUM, Piece, Printer
 
 FUNCTIONS = {
@@ -265,7 +266,7 @@ class LatexPrinter(Printer):
         return f"{BIG_SIGNS[sign]}{lowered(','.join(bound))} {body}"
 
     def others(self, positions: Sequence[Any], bound: Sequence[str], body: str, condition: str = "") -> str:
-        places = [self.affine(order.place(p, self.base)) for p in positions]
+        places = [self.affine(indexing.place(p, self.base)) for p in positions]
         one = len(places) == 1
         left, right = (texts[0] if one else f"({','.join(texts)})" for texts in (list(bound), places))
         also = rf",\ {condition}" if condition else ""

@@ -36,7 +36,7 @@ from explain.calculus.matrix_tree import (
     Tree,
 )
 from explain.calculus.symbols import TensorName, late, product, walk_preorder
-from explain.render import order
+from explain.render import indexing, order
 from explain.render.order import Numeral
 from explain.render.printer import ATOM, NEGATIVE, POWER, PRODUCT, SUM, Piece, Printer
 
@@ -119,7 +119,7 @@ class MatrixPrinter:
         if isinstance(tree, MIdentity):
             return m.identity, ATOM
         if isinstance(tree, MUnit):
-            return m.unit(p.affine(order.place(self.final(tree.position), p.base))), ATOM
+            return m.unit(p.affine(indexing.place(self.final(tree.position), p.base))), ATOM
         if isinstance(tree, MTranspose):
             return self.inside(tree.of, ATOM) + m.top, POWER
         if isinstance(tree, MProduct):

@@ -16,10 +16,11 @@ from typing import Any, ClassVar
 from sympy import Expr, S
 
 from explain.calculus.matrix_tree import Tree
-from explain.render import order
+from explain.render import indexing, order
+from explain.render.indexing import Affine
 from explain.render.matrices import Marks, MatrixPrinter
 from explain.render.names import GREEK, Name, once, split_name
-from explain.render.order import Affine, Numeral
+from explain.render.order import Numeral
 from explain.render.printer import ATOM, BIG, POWER, PRODUCT, SUM, Piece, Printer
 
 LOWER = dict(zip("0123456789aehijklmnoprstuvx+-", "₀₁₂₃₄₅₆₇₈₉ₐₑₕᵢⱼₖₗₘₙₒₚᵣₛₜᵤᵥₓ₊₋", strict=True))
@@ -158,7 +159,7 @@ class PlainPrinter(Printer):
         return f"{BIG_SIGNS[sign]}{self.bound(bound)} {body}"
 
     def others(self, positions: Sequence[Any], bound: Sequence[str], body: str, condition: str = "") -> str:
-        places = [self.affine(order.place(p, self.base)) for p in positions]
+        places = [self.affine(indexing.place(p, self.base)) for p in positions]
         one = len(places) == 1
         left, right = (texts[0] if one else f"({', '.join(texts)})" for texts in (list(bound), places))
         also = f", {condition}" if condition else ""

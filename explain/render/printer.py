@@ -28,9 +28,10 @@ from explain.calculus.symbols import (
     plain_sum,
     walk_preorder,
 )
-from explain.render import order
+from explain.render import indexing, order
+from explain.render.indexing import Affine, Multiple
 from explain.render.names import GREEK
-from explain.render.order import Affine, Multiple, Numeral
+from explain.render.order import Numeral
 
 SUM, NEGATIVE, BIG, PRODUCT, POWER, ATOM = range(6)
 Piece = tuple[str, int]
@@ -145,7 +146,7 @@ class Printer:
             known = entry_key(e.tensor.name, e.indices)
             if known in self.numbers:
                 return self.given(known)
-            return self.named(e.tensor.name, [order.place(i, self.base) for i in e.indices])
+            return self.named(e.tensor.name, [indexing.place(i, self.base) for i in e.indices])
         if e.is_Rational and not e < 0:
             return self.numeral(order.numeral(e))
         if e.is_Number and not e.is_Rational:
@@ -153,7 +154,7 @@ class Printer:
         if e is S.Pi:
             return self.pi, ATOM
         if isinstance(e, Index | Digit):
-            value = order.affine(order.shifted(e, self.base))
+            value = indexing.affine(indexing.shifted(e, self.base))
             return self.affine(value, spaced=True), ATOM if isinstance(value.atom, Index) else SUM
         if isinstance(e, Symbol):
             return self.letter(e.name), ATOM
@@ -192,13 +193,13 @@ class Printer:
         if isinstance(e, Call):
             return self.call(e.op, e.arguments)
         if isinstance(e, Indicator):
-            found = order.delta(e.condition, self.base)
+            found = indexing.delta(e.condition, self.base)
             if found and "δ" not in self.tensors:
                 return self.kronecker(*(self.letter(i.name) for i in found)), ATOM
             return self.bracket(self.condition(e.condition)), ATOM
         if isinstance(e, Where):
             condition, then, otherwise = e.args
-            rows = [(then, condition), (otherwise, order.opposite(condition))]
+            rows = [(then, condition), (otherwise, indexing.opposite(condition))]
             return self.cases([(self.text(value), self.condition(c)) for value, c in rows])
         return self.condition(e), SUM
 
@@ -229,7 +230,7 @@ class Printer:
         if says_itself(e.op) and order.is_of_whole_matrix(e):
             return self.piece(Entry(TensorName(f"{e.op}({e.body.tensor.name})"), *e.body.indices[:-2], *e.positions))
         if says_itself(e.op):
-            return self.after(e.op, self.text(e.body), [order.place(p, self.base) for p in e.positions]), ATOM
+            return self.after(e.op, self.text(e.body), [indexing.place(p, self.base) for p in e.positions]), ATOM
         written = order.written_out(e)
         if written:
             return self.piece(written)
@@ -244,7 +245,7 @@ class Printer:
     def equalities(self, bound: Sequence[Index], positions: Sequence[Any]) -> str:
         """Where bound indices stand: k = j, l = m + 1."""
         pairs = zip(bound, positions, strict=True)
-        return ", ".join(f"{self.letter(i.name)}={self.affine(order.place(p, self.base))}" for i, p in pairs)
+        return ", ".join(f"{self.letter(i.name)}={self.affine(indexing.place(p, self.base))}" for i, p in pairs)
 
     def letters(self, bound: Sequence[Index]) -> list[str]:
         """The bound indices' letters."""
@@ -312,7 +313,7 @@ class Printer:
     def digit(self, d: Digit) -> str:
         """⌊p / stride⌋ mod n; ``p`` is in shown letters already."""
         flat, stride, modulus = d.args
-        inner = order.affine(flat)
+        inner = indexing.affine(flat)
         text = self.affine(inner)
         single = len(inner.terms) + (inner.constant != 0) == 1 and inner.below == 1
         single = single and not any(isinstance(t, Multiple) for _, t in inner.terms)
@@ -325,8 +326,8 @@ class Printer:
     def condition(self, c: Any) -> str:
         """A condition, without brackets."""
         if isinstance(c, Relational):
-            if order.about_indices(c):
-                left, kind, right = order.related(c, self.base)
+            if indexing.about_indices(c):
+                left, kind, right = indexing.related(c, self.base)
                 a, b = self.affine(left, spaced=True), self.affine(right, spaced=True)
                 return f"{a} {self.relations[kind.__name__]} {b}"
             a, b = (self.text(side) for side in c.args)
