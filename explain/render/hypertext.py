@@ -15,6 +15,8 @@ from explain.render.listing import numbered_lines
 OPEN, CLOSE = "\ue000", "\ue001"
 """Around a formula in a sentence, until the sentence is set: no sentence holds these characters."""
 PARTS = re.compile(f"{OPEN}([^{CLOSE}]*){CLOSE}|`` (.+?) ``|`([^`]+)`", re.DOTALL)
+AFTER = re.compile(r"[,.;:!?)\]，。；：、！？）》」”]+")
+"""Punctuation that no line may begin with; browsers know that of words, but not of formulas."""
 WIDE, WIDER = 36, 60
 """In signs: what fits on a telephone, and what fits beside a site's contents."""
 MACROS = {"substack": r"\begin{gathered}#1\end{gathered}"}
@@ -31,13 +33,21 @@ def prose(text: str) -> str:
     found, at = [], 0
     for part in PARTS.finditer(text):
         found.append(escape(text[at : part.start()], quote=False))
-        if part[1] is not None:
-            found.append(mathml(part[1]))
-        else:
-            found.append(f"<code>{escape(part[2] or part[3], quote=False)}</code>")
         at = part.end()
+        if part[1] is None:
+            found.append(f"<code>{escape(part[2] or part[3], quote=False)}</code>")
+            continue
+        *first, last = map(mathml, parts(part[1], WIDE))
+        if after := AFTER.match(text, at):
+            last, at = joined(last, after[0]), after.end()
+        found.append(" ".join([*first, last]))
     found.append(escape(text[at:], quote=False))
     return "".join(found)
+
+
+def joined(formula: str, punctuation: str) -> str:
+    """A formula with what must stand on the same line."""
+    return f'<span class="joined">{formula}{punctuation}</span>'
 
 
 def mathml(tex: str, display: bool = False) -> str:
@@ -45,17 +55,19 @@ def mathml(tex: str, display: bool = False) -> str:
     return _converted(tex, display)
 
 
-def displayed(tex: str) -> str:
-    """A formula on a line of its own. A wide one is set in parts, between which a browser may break the line: before = and
-    ≈, and where a part alone is wide before its + and − and ⊙."""
+def parts(tex: str, most: int) -> list[str]:
+    """The parts of a wide formula between which a line may be broken: before = and ≈, and in a part with more
+    than ``most`` signs before its + and − and ⊙."""
     if width(tex) <= WIDE:
-        return mathml(tex, True)
-    parts = [part for side in sides(tex) for part in ([side] if width(side) <= WIDER else terms(side))]
-    if len(parts) == 1:
-        return mathml(tex, True)
-    # an empty group before a sign keeps it between two things
-    set_apart = [mathml(part if k == 0 else f"{{}}{part}", True) for k, part in enumerate(parts)]
-    return " ".join(set_apart).replace('<math display="block">', '<math displaystyle="true">')
+        return [tex]
+    first, *others = [part for side in sides(tex) for part in ([side] if width(side) <= most else terms(side))]
+    return [first, *(f"{{}}{part}" for part in others)]  # an empty group before a sign keeps it between two things
+
+
+def displayed(tex: str) -> str:
+    """A formula on a line of its own. A wide one is set in parts, between which a browser may break the line."""
+    found = [mathml(part, True) for part in parts(tex, WIDER)]
+    return found[0] if len(found) == 1 else " ".join(found).replace('<math display="block">', '<math displaystyle="true">')
 
 
 @cache

@@ -23,11 +23,12 @@ from explain.embed.core import Embedder
 from explain.embed.core import Problem as Fault
 from explain.errors import ExplainError
 from explain.hosts.markdown_it import explain_plugin
-from explain.render.hypertext import highlighted, mathml
+from explain.render.hypertext import AFTER, highlighted, joined, mathml
 from explain.site.piece import Heading, Link, Section
 from explain.site.problems import Problem
 
 EXPLICIT = re.compile(r"[ \t]*\{#([\w-]+)\}[ \t]*$")
+CLOSED = re.compile(r"(?:</\w+>)+$")
 NOT_IN_SLUG = re.compile(r"[^\w\- ]+")
 ANCHOR = re.compile(r"""\s(?:id|name)=["']([^"']+)["']""")
 WIDE = re.compile(r"[\u2e80-\u9fff\uf900-\ufaff\uff00-\uffef]")
@@ -111,10 +112,14 @@ class Markdown:
                 token.attrSet("class", "plain")
             elif token.type == "html_block" and not token.meta.get("explain"):
                 token.content = self._raw(token.content, line, env)
-            for child in token.children or ():
+            children = token.children or []
+            for k, child in enumerate(children):
                 if child.type in ("math_inline", "math_inline_double"):
                     double = child.type == "math_inline_double"
                     child.type, child.content = "html_inline", self._formula(child.content, line, env, double)
+                    if not double and (found := AFTER.match(_said(children, k + 1))):
+                        child.content = joined(child.content, found[0])
+                        children[k + 1].content = children[k + 1].content[found.end() :]
                 elif child.type == "link_open":
                     child.attrSet("href", _linked(str(child.attrGet("href")), line, env))
                 elif child.type == "image":
@@ -150,6 +155,11 @@ class Markdown:
         kind = str(token.meta.get("tag", ""))
         if title.content == kind.title() and kind in self._words.admonitions and title.children:
             title.children[0].content = self._words.admonitions[kind]
+
+
+def _said(children: list[Token], k: int) -> str:
+    """The text of a token; nothing if there is none or it is no text."""
+    return children[k].content if k < len(children) and children[k].type == "text" else ""
 
 
 def slug(text: str) -> str:
@@ -208,7 +218,7 @@ def _unbroken(children: list[Token]) -> list[Token]:
         if child.type == "softbreak":
             before = next((c.content for c in reversed(children[:k]) if c.content), "")
             after = next((c.content for c in children[k + 1 :] if c.content), "")
-            if WIDE.match(before[-1:]) and WIDE.match(after[:1]):
+            if WIDE.match(CLOSED.sub("", before)[-1:]) and WIDE.match(after[:1]):
                 continue
         found.append(child)
     return found

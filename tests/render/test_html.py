@@ -106,6 +106,19 @@ def test_sentences_are_escaped_around_code_and_formulas() -> None:
     assert prose(f"a < `b & c` {inline('x')}") == f"a &lt; <code>b &amp; c</code> {mathml('x')}"
 
 
+def test_a_line_never_begins_with_the_punctuation_after_a_formula() -> None:
+    found = prose(f"{inline('x')}, 其中 {inline('y')}。“{inline('z')}”")
+    assert [part.split("</span>")[0] for part in found.split("</math>")[1:]] == [",", "。", "”"]
+    assert found.count('<span class="joined"><math') == 3
+
+
+def test_a_wide_formula_in_a_sentence_is_set_in_parts() -> None:
+    narrow, wide = "a = b + c", "loss = " + " + ".join(["weight_{ij} bias_j"] * 4)
+    assert prose(inline(narrow)).count("<math") == 1
+    assert prose(f"{inline(wide)}.").count("<math") == 4
+    assert prose(f"{inline(wide)}.").count("joined") == 1
+
+
 def test_the_graph_says_in_words_what_it_draws() -> None:
     text = run_of("logistic").render("html")
     (title,) = re.findall(r'<title id="graph-1">([^<]*)</title>', text)

@@ -20,3 +20,9 @@ LINES = [  # source, paragraph
 def test_lines_of_chinese_join(source: str, paragraph: str) -> None:
     body = Markdown(Words({}, ""), Embedder()).body(source, "page.md", "title")
     assert f"<p>{paragraph}</p>" in body.html
+
+
+def test_punctuation_stays_with_the_formula_before_it() -> None:
+    body = Markdown(Words({}, ""), Embedder()).body("公式 $x$，\n再说 $y$ 与 $z$。", "page.md", "title")
+    assert body.html.count('<span class="joined"><math') == 2
+    assert "</math>，</span>再说 <math" in body.html and "</math> 与" in body.html and "</math>。</span></p>" in body.html
