@@ -46,8 +46,11 @@ def escaped(text: str) -> str:
     """The text for pdflatex; a character that no font here has is given by its number."""
     found: list[str] = []
     for c in unicodedata.normalize("NFC", text):
+        letter, *mark = list(unicodedata.normalize("NFD", c))
         if c in ACCENTS and found:
             found.append(rf"{ACCENTS[c]}{{{found.pop()}}}")
+        elif len(mark) == 1 and mark[0] in ACCENTS:  # ȳ
+            found.append(rf"{ACCENTS[mark[0]]}{{{_character(letter)}}}")
         else:
             found.append(_character(c))
     return "".join(found)

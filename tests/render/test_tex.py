@@ -94,4 +94,5 @@ def test_long_chains_of_equations_are_broken_before_their_signs() -> None:
 def test_special_characters() -> None:
     assert tex.escaped("50% of_x & {y}") == r"50\% of\_x \& \{y\}"
     assert tex.escaped("w̄ θ₁") == r"\={w} $\theta$$_1$"
+    assert tex.escaped("ȳ ẋ ā") == r"\={y} \.{x} \={a}"
     assert tex.escaped("🙂") == r"{\tiny U+1F642}"
