@@ -116,7 +116,7 @@ def render_run(
         raise InputError(f"there is no format {format!r}; there are: {', '.join(NAMES)}")
     chosen = FORMATS[format]
     columns = width or min(shutil.get_terminal_size((80, 24)).columns, 100)
-    templates = environment(lang, columns, color)
+    templates = environment(lang, columns, color, tight=format != "md")
     templates.filters.update(chosen.filters())
     first = anchor or embedded
     with distinct(names_in(run)):
@@ -188,18 +188,19 @@ def closed_forms(run: Run, index_base: int = 1) -> str:
     return f"$$\n\\begin{{aligned}}\n{aligned(lines)}\n\\end{{aligned}}\n$$" if lines else ""
 
 
-def environment(lang: str, width: int = 80, color: bool = False) -> Any:
-    """The templates in a language, with the filters of terminal text."""
-    found = _environment(lang)
+def environment(lang: str, width: int = 80, color: bool = False, tight: bool = False) -> Any:
+    """The templates in a language, with the filters of terminal text. ``tight``: not for Markdown."""
+    found = _environment(lang, tight)
     found.filters.update(terminal.filters(width, color))
     return found
 
 
 @cache
-def _environment(lang: str) -> Any:
-    environment = templates_in(lang)
+def _environment(lang: str, tight: bool = False) -> Any:
+    environment = templates_in(lang, tight)
     environment.filters["noted"] = noted
     environment.filters["superscript"] = lambda n: str(n).translate(SUPERSCRIPTS)
+    environment.filters["unbroken"] = lambda text: text.replace(" ", "\u00a0")
     environment.filters["quoted"] = lambda text: text.replace("\n", "\n> ")
     environment.filters["indent_after"] = _indent_after
     environment.filters["in_cell"] = lambda tex: tex.replace("|", r"\vert ")

@@ -28,7 +28,7 @@ def render_library(entries: Iterable[OpEntry], format: str = "text", *, lang: st
         raise InputError(f"the table of ops comes as {', '.join(NAMES)}, not as {format}")
     t = FORMATS[format](index_base)
     rows = [op_view(entry, t) for entry in entries]
-    text = environment(lang, 100).get_template(f"{format}/ops.j2").render(rows=rows, dialect="github")
+    text = environment(lang, 100, tight=format != "md").get_template(f"{format}/ops.j2").render(rows=rows, dialect="github")
     return re.sub(r"\n{3,}", "\n\n", re.sub(r"[ \t]+\n", "\n", text)).strip() + "\n"
 
 

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from typing import Any
 
 from explain.render.words import catalogue
 
+PUSHED = re.compile(r"(?<=[，。：；、]) (?=%\()")
+"""The space between a wide sign and a formula: Markdown needs one before a dollar, readers do not."""
 
-def templates_in(lang: str) -> Any:
-    """A fresh jinja2 environment over the templates, which speaks ``lang``."""
+
+def templates_in(lang: str, tight: bool = False) -> Any:
+    """A fresh jinja2 environment over the templates, which speaks ``lang``. ``tight``: without the spaces that only Markdown
+    needs."""
     import jinja2
 
     environment = jinja2.Environment(
@@ -22,7 +27,13 @@ def templates_in(lang: str) -> Any:
         autoescape=False,
         bytecode_cache=_compiled_templates(),
     )
-    environment.install_gettext_translations(catalogue(lang), newstyle=True)  # type: ignore[attr-defined]
+    words = catalogue(lang)
+    one, several = (
+        (lambda text: PUSHED.sub("", words.gettext(text))),
+        (lambda text, many, n: PUSHED.sub("", words.ngettext(text, many, n))),
+    )
+    chosen = (one, several) if tight else (words.gettext, words.ngettext)
+    environment.install_gettext_callables(*chosen, newstyle=True)  # type: ignore[attr-defined]
     return environment
 
 

@@ -9,9 +9,9 @@ from typing import Any
 from explain.errors import columns as width
 
 WIDE = "\u2e80-\u9fff\uf900-\ufaff\uff00-\uff60"
-CLOSING = "。，；：、）！？》」"
-UNIT = re.compile(rf"\s*(?:[^\s{WIDE}]+|[{WIDE}])[{CLOSING}]*")
-"""What is never broken: a word, or one wide character, with the punctuation that closes it."""
+OPENING, CLOSING = "（《「“", "。，；：、）！？》」”"
+UNIT = re.compile(rf"\s*[{OPENING}]*(?:[^\s{WIDE}]+|[{WIDE}])[{CLOSING}]*")
+"""What is never broken: a word, or one wide character, with the punctuation that opens or closes it."""
 PAINT = {"bold": "1", "dim": "2", "red": "31", "green": "32"}
 
 

@@ -44,6 +44,8 @@ def derivation_view(d: Derivation, t: Typesetter, detail: str = "normal") -> Vie
         "symbolic": d.symbolic,
         "ok": d.ok,
         "output": t.name(d.output),
+        "any": t.name(other := _another_name(d)),
+        "any_bar": t.name(f"bar({other})"),
         "ell": t.ell,
         "output_name": d.output,
         "leaves": [g.wrt for g in d.gradients],
@@ -60,6 +62,12 @@ def derivation_view(d: Derivation, t: Typesetter, detail: str = "normal") -> Vie
         "pushed": _pushed(d, t),
         "checks": [*(_gradient_checks(g, d, t) for g in d.gradients if g.checks), *_pushed_checks(d, t)],
     }
+
+
+def _another_name(d: Derivation) -> str:
+    """A letter for any tensor, where a page says what a bar means: none that a tensor of the page has."""
+    taken = {d.output, *(r.name for r in d.rows)}
+    return next((letter for letter in "ytsqp" if letter not in taken), "y")
 
 
 # the answer

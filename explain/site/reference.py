@@ -134,7 +134,7 @@ def _template(lang: str, name: str) -> Any:
     from explain.render.document import environment
     from explain.render.hypertext import FILTERS
 
-    templates = environment(lang)
+    templates = environment(lang, tight=True)
     templates.filters.update(FILTERS, op_file=file_of, op_title=_title)
     return templates.get_template(name)
 

@@ -19,6 +19,7 @@ from babel.messages.frontend import CommandLineInterface
 from babel.messages.pofile import read_po
 
 from explain.derivation.model import Run
+from explain.derivation.program import run_program
 from explain.render.words import LANGUAGES, catalogue
 from tests.render import pages
 from tests.render.pages import run_case
@@ -36,7 +37,7 @@ CASES: dict[str, dict[str, Any]] = pages.CASES | {
 }
 KEPT = {  # names, written so in Chinese too
     "PyTorch", "explain", "torch", "autograd", "func", "linalg", "special", "nn", "optim", "utils", "data", "checkpoint",
-    "MB", "ReLU", "softmax", "sigmoid", "dropout", "log", "sum", "exp", "grad",
+    "MB", "CPU", "Python", "ReLU", "softmax", "sigmoid", "dropout", "log", "sum", "exp", "grad",
 }  # fmt: skip
 WORD = re.compile(r"[A-Za-z]{2,}")
 PLACEHOLDER = re.compile(r"%\(\w+\)s")
@@ -218,3 +219,19 @@ def test_inline_formulas_stand_where_github_sees_them(name: str, language: str) 
         before, after = outside_code[found.start() - 1], outside_code[found.end() : found.end() + 1]
         assert before in " \n*", outside_code[found.start() - 20 : found.end()]
         assert not after.isalnum(), outside_code[found.start() : found.end() + 20]
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_only_markdown_has_a_space_between_wide_punctuation_and_a_formula(name: str) -> None:
+    html = re.sub(r"<pre.*?</pre>", "", run_of(name).render("html", lang="zh", standalone=False), flags=re.DOTALL)
+    text = re.sub(r"^ +\d+  .*", "", page(name, "text", "zh"), flags=re.MULTILINE)  # without what the author wrote
+    for said in (html, text):
+        assert not re.search(r"[，。：；、（] \S", said), re.findall(r".{9}[，。：；、（] .{9}", said)
+        assert not re.search(r"[一-鿿] ?\(", said), re.findall(r".{9}[一-鿿] ?\(.{9}", said)
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_any_tensor_has_a_letter_that_no_tensor_of_the_page_has(language: str) -> None:
+    code = "import torch\ny = torch.tensor(2.0, requires_grad=True)\nt = y**2\nt.backward()\n"
+    said = run_program(code).render("text", lang=language, width=200)
+    assert ("用 s̄ 表示 t 对张量 s 的导数" if language == "zh" else "Write s̄ for the derivative of t with") in said
