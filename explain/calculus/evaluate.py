@@ -32,6 +32,7 @@ from explain.calculus.symbols import (
 )
 from explain.errors import CannotDerive
 from explain.ops.entrywise import Elementwise
+from explain.ops.linalg import LinAlgError
 from explain.ops.registry import REGISTRY
 
 Axes = tuple[Index, ...]
@@ -304,7 +305,10 @@ class _Evaluation:
     def _transform(self, e: Transform) -> Named:
         bound = self._bind(e)
         value, free = self._spread(e.body, bound)
-        whole = REGISTRY[e.op].forward(value, **self._axes_and_options(e, free))
+        try:
+            whole = REGISTRY[e.op].forward(value, **self._axes_and_options(e, free))
+        except LinAlgError:  # a formula in an inverse, of a matrix that has none: it has no value here
+            whole = np.full(value.shape, np.nan)
         return self._at(whole, [*free, *e.positions])
 
     def _entry(self, e: Entry) -> Named:

@@ -89,7 +89,8 @@ def differences_check(tape_value: Any, found: Differences, dtype: str, floor: fl
     reach = max(tolerance * scale, floor)
     bent = ~(np.abs(found.left - found.right) <= np.maximum(1e-3 * np.abs(found.central), 10 * (reach + found.noise)))
     apart = ~(np.abs(tried - found.central) <= reach + found.noise)
-    excused = bent | apart if special else np.zeros(bent.shape, bool)
+    blind = ~np.isfinite(found.noise)  # at a pole: infinite noise would let anything pass, and nothing be excused
+    excused = bent | apart | blind if special else np.zeros(bent.shape, bool)
     details: dict[str, Any] = {"entries": len(found.entries), "of": int(g.size), "directions": len(found.directions)}
     gap = _beyond(tried[~excused], found.central[~excused], found.noise[~excused])
     if not excused.any():
@@ -103,7 +104,8 @@ def differences_check(tape_value: Any, found: Differences, dtype: str, floor: fl
     details |= {"left": float(found.left[k]), "right": float(found.right[k]), "tape": float(tried[k])}
     details |= {"excused": int(excused.sum())}
     kinds = [kind for kind in ("not_finite", "pole", "tie", "kink") if kind in special]
-    return Check("differences", "not_applicable", None, kinds[0], details)
+    smooth = kinds[0] == "pole" and not (bent[k] or blind[k])  # the determinant of a singular matrix: only its rule fails
+    return Check("differences", "not_applicable", None, "hole" if smooth else kinds[0], details)
 
 
 def _beyond(tape: np.ndarray, difference: np.ndarray, noise: np.ndarray) -> float:

@@ -264,6 +264,10 @@ INFINITE = [
     ("x*y", {"x": float("inf"), "y": 0}),
     ("sum(where(x>0, log(x), x))", {"x": [0, 1]}),
     ("log(softmax(x, dim=0))[0]", {"x": [-200, 0]}),
+    ("1/x", {"x": 0}),
+    ("sum(1/x)", {"x": [0, 1]}),
+    ("logdet(X)", {"X": [[1, 2], [2, 4]]}),
+    ("slogdet(X)[1]", {"X": [[1, 2], [2, 4]]}),
 ]
 
 
@@ -272,6 +276,18 @@ def test_infinities_are_named_and_no_false_alarm(text: str, values: dict[str, An
     run = explain.expr(text, **values)
     reasons = {c.reason for g in run.derivation.gradients for c in g.checks if c.status == "not_applicable"}
     assert run.ok and reasons == {"not_finite"}
+
+
+@pytest.mark.parametrize("text", ["det(X)", "det(X)**2", "det(X)*trace(X)", "sum(det(X)*X)"])
+def test_the_determinant_of_a_singular_matrix_has_a_slope_and_its_rule_no_value(text: str) -> None:
+    run = explain.expr(text, X=[[1, 2], [2, 4]])
+    checks = {c.name: (c.status, c.reason) for c in run.derivation.gradients[0].checks}
+    assert checks["formula"] == ("not_applicable", "singular")
+    assert checks["differences"][0] in ("ok", "not_applicable")
+    if text == "det(X)":
+        assert checks["differences"] == ("not_applicable", "hole")
+        assert "the slope is 4, the tape takes 0" in run.render("text").replace("\n", " ").replace("      ", "")
+    assert run.ok
 
 
 def test_rounding_of_the_dtype_is_told_from_a_wrong_rule() -> None:
