@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from explain.derivation.claims import Claim, Part, Target, judge
+from explain.derivation.claims import RESULT, Claim, Part, Target, judge
 from explain.derivation.custom import opened
 from explain.derivation.direct import request_for
 from explain.derivation.model import Verdict
@@ -19,9 +19,6 @@ from explain.program.expression import parse
 from explain.program.session import Ran
 from explain.tape.record import freeze, recording
 from explain.tape.tensor import Tensor
-
-RESULT = "out"
-"""What the value of an expression is called where it has no name."""
 
 
 def judge_program(ran: Ran, claims: Iterable[Claim]) -> tuple[Verdict, ...]:

@@ -30,6 +30,9 @@ TOLERANCE = 1e-6
 NEAR, WIDE = 0.2, 1.0
 """How far entries are moved, as a part of themselves. Near the program's values most choices stay as they were made."""
 
+RESULT = "out"
+"""What the value of an expression is called where it has no name."""
+
 Point = list[dict[int, Any]]
 """The values of all parts of a target, by id."""
 
@@ -95,13 +98,34 @@ def _judged(claim: Claim, trial: _Trial) -> Verdict:
         tried, apart = _everywhere(stated, trial, level, moved)
         if apart is None and tried < ENOUGH:
             return verdict("undecided", "few_points", tried=tried)
+        if apart is None and level == "all" and trial.proved(stated, claimed, wanted):
+            return verdict("proved")
         if apart is None:
-            proved = level == "all" and trial.proved(stated, claimed, wanted)
-            return verdict("proved") if proved else verdict("equal", "symmetric" if level == "symmetric" else None)
+            signs = _with_other_signs(stated, trial, level, moved)
+            if signs is not None:
+                return verdict("equal" if trial.piecewise else "wrong", "signs", **signs)
+            return verdict("equal", "symmetric" if level == "symmetric" else None)
     if not stated.names:
         return verdict("equal", "numbers")
     assert apart is not None
     return verdict("wrong", "elsewhere", **apart)
+
+
+def _with_other_signs(stated: Stated, trial: _Trial, level: str, moved: Sequence[set[int]]) -> dict[str, Any] | None:
+    """Where the formula does not agree at points whose entries have other signs than the program's: ``x*abs(x)`` is the
+    square of what is positive only. Points outside the domain of the program or of the formula say nothing."""
+    for point in trial.points(level, moved, mirrored=True):
+        with np.errstate(all="ignore"):
+            wanted, outputs = trial.wanted(point), trial.outputs(point)
+            try:
+                claimed = stated.at(trial.names(point))
+            except ExplainError:
+                continue
+        if all(np.all(np.isfinite(a)) for a in (wanted, claimed, *outputs)):
+            apart = trial.apart(claimed, wanted)
+            if apart is not None:
+                return apart
+    return None
 
 
 def _everywhere(stated: Stated, trial: _Trial, level: str, moved: Sequence[set[int]]) -> tuple[int, dict[str, Any] | None]:
@@ -150,6 +174,16 @@ class _Trial:
             for part in self.parts
         )
 
+    @cached_property
+    def piecewise(self) -> bool:
+        """Something on the way has kinks or ties: what holds where a choice fell so need not hold elsewhere."""
+        ops = [part.request.tape.applied[k].op for part, r in zip(self.parts, self.replays, strict=True) for k in r.order]
+        return any({"kink", "tie"} & op.special.keys() for op in ops)
+
+    def outputs(self, point: Point) -> list[Any]:
+        """What is differentiated, at a point."""
+        return [values[part.request.output] for part, values in zip(self.parts, point, strict=True)]
+
     def names(self, point: Point) -> dict[str, Any]:
         """All names of the program with their values at a point."""
         found = dict(self.others)
@@ -162,6 +196,8 @@ class _Trial:
                     found |= dict.fromkeys(value.names, values[value.id])
             if self.claim.of:
                 found[self.claim.of] = values[part.request.output]
+            elif part.wrt is not None:  # a value that is claimed to be itself says nothing
+                found.setdefault(RESULT, values[part.request.output])
             if part.wrt is not None and self.claim.wrt is not None:
                 found[self.claim.wrt] = values[part.wrt]
         return {name: value for name, value in found.items() if np.asarray(value).dtype.kind in "fiub"}
@@ -293,9 +329,10 @@ class _Trial:
                 todo += tape.applied[source[0]].inputs if behind and source is not None else ()
         return {i for i in self._leaves(k) if tape.values[i].requires_grad or i in found}
 
-    def points(self, level: str, moved: Sequence[set[int]]) -> Iterator[Point]:
+    def points(self, level: str, moved: Sequence[set[int]], mirrored: bool = False) -> Iterator[Point]:
         """Random points: most of them near the program's values, so that what it decided by them stays decided. A point
-        where a mask, a branch or an index would come out otherwise is left out."""
+        where a mask, a branch or an index would come out otherwise is left out, and one that an op refuses.
+        ``mirrored``: about half of the leaves get entries of random signs."""
         stream = np.random.default_rng(0)
         for k in range(POINTS):
             drawn: dict[Any, Any] = {}  # one tensor may stand in several parts
@@ -308,11 +345,16 @@ class _Trial:
                     key = (names[0], np.asarray(values[i]).tobytes()) if names else (len(point), i)
                     if key not in drawn:
                         drawn[key] = _moved(values[i], stream, WIDE if k % 3 == 2 else NEAR)
+                        if mirrored and stream.random() < 0.5:
+                            drawn[key] = (drawn[key] * stream.choice([-1.0, 1.0], np.shape(drawn[key])))[()]
                         if level == "symmetric" and self._stays_symmetric(len(point), i):
                             drawn[key] = (drawn[key] + np.swapaxes(drawn[key], -1, -2)) / 2
                     values[i] = drawn[key]
                 with np.errstate(all="ignore"):
-                    same = same and replay.decides_alike(values)
+                    try:
+                        same = same and replay.decides_alike(values)
+                    except RuntimeError:  # a matrix that is singular, or not positive definite any more
+                        same = False
                 point.append(values)
             if same:
                 yield point

@@ -9,9 +9,9 @@ from explain.ops import ATTRIBUTES, FUNCTIONS, METHODS, REGISTRY
 
 PREFIXES = frozenset({
     "torch", "torch.nn.functional", "torch.linalg", "torch.special", "torch.Tensor", "nn.functional", "F", "np",
-    "np.linalg", "numpy", "numpy.linalg", "jnp", "math",
+    "np.linalg", "numpy", "numpy.linalg", "jnp", "math", "linalg",
 })  # fmt: skip
-MODULES = frozenset({"torch", "nn", "np", "numpy", "jnp", "math"})  # F may be a matrix: see is_functional
+MODULES = frozenset({"torch", "nn", "np", "numpy", "jnp", "math", "linalg"})  # F may be a matrix: see is_functional
 CONSTANTS = {"pi": 3.141592653589793, "π": 3.141592653589793, "inf": float("inf"), "nan": float("nan")}
 PARTS = {"values": 0, "indices": 1}  # of results such as sort(x)
 MAKERS = frozenset({
@@ -23,6 +23,20 @@ OPERATORS = frozenset(op.operator for op in REGISTRY.values() if op.operator) - 
 _ELSEWHERE = {
     "print": "The result is shown anyway: leave print out",
     "ln": "did you mean 'log'?",
+    "tg": "did you mean 'tan'?",
+    "arctg": "did you mean 'atan'?",
+    "sh": "did you mean 'sinh'?",
+    "ch": "did you mean 'cosh'?",
+    "th": "did you mean 'tanh'?",
+    "sec": "Write 1/cos(…)",
+    "csc": "Write 1/sin(…)",
+    "cot": "Write 1/tan(…)",
+    "sech": "Write 1/cosh(…)",
+    "csch": "Write 1/sinh(…)",
+    "coth": "Write 1/tanh(…)",
+    "cbrt": "Write x**(1/3), for x > 0",
+    "factorial": "Write exp(lgamma(x + 1))",
+    "gamma": "Write exp(lgamma(x)), for x > 0",
     "len": "Write the number itself",
     "range": 'A row of numbers is a value: --at "x=arange(3)"',
     "int": 'int(…) belongs to values: --at "y=int([0, 2])"',

@@ -23,12 +23,14 @@ from explain.program import known
 from explain.program.evaluate import value_of
 from explain.program.expression import Expression, parse
 from explain.program.reading import Reading, read
+from explain.program.roles import Use, role_of
 from explain.program.values import parse_value
 
 ENTRY = re.compile(r"(?P<name>[^\W\d]\w*?)(?P<places>(?:_\d+)+)$")
 WRAPPERS = frozenset({"Matrix", "array", "tensor", "ImmutableMatrix", "Array"})
 SYMPY = {"Abs": "abs", "Max": "maximum", "Min": "minimum", "ln": "log", "Transpose": "transpose", "Trace": "trace",
-         "Inverse": "inv", "asin": "arcsin", "acos": "arccos", "atan": "arctan", "re": "real"}  # fmt: skip
+         "Inverse": "inv", "onehot": "one_hot", "asin": "arcsin", "acos": "arccos", "atan": "arctan",
+         "re": "real"}  # fmt: skip
 LIKE = {"ones_like": 1, "zeros_like": 0}
 
 
@@ -177,11 +179,30 @@ class _Rewriting(ast.NodeTransformer):
                 return self.put(ast.Constant(len(shape) if node.func.attr == "dim" else int(np.prod(shape))))
         if isinstance(node.func, ast.Name) and name in SYMPY and name not in FUNCTIONS:
             node.func = self.put(ast.Name(SYMPY[name], ast.Load()))
+        product = self.dot(node)
+        if product is not None:
+            return product
+        ops = FUNCTIONS.get(node.func.id, ()) if isinstance(node.func, ast.Name) else ()
+        one = bool(ops) and not any(op.variadic for op in ops)
         node.func = self.visit(node.func) if isinstance(node.func, ast.Attribute) else node.func
-        node.args = [self.visit(part) for part in node.args]
+        node.args = [
+            self.operand(part) if one and role_of(node, k).use is Use.TENSOR else self.visit(part)
+            for k, part in enumerate(node.args)
+        ]
         for option in node.keywords:
             option.value = self.visit(option.value)
         return node
+
+    def dot(self, node: ast.Call) -> ast.expr | None:
+        """NumPy's ``dot``, as a function or as a method, is the product of matrices too; torch's is of vectors only."""
+        parts = list(node.args)
+        if isinstance(node.func, ast.Attribute) and node.func.attr == "dot" and _last_name(node.func) != "dot":
+            parts.insert(0, node.func.value)
+        elif _last_name(node.func) != "dot":
+            return None
+        if len(parts) != 2 or node.keywords:
+            return None
+        return self.put(ast.BinOp(self.operand(parts[0]), ast.MatMult(), self.operand(parts[1])))
 
     def visit_Subscript(self, node: ast.Subscript) -> ast.expr:
         of = node.value

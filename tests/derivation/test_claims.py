@@ -125,6 +125,20 @@ EXPRESSIONS: list[tuple[dict[str, Any], str, str, str]] = [  # what is given, wr
     ({"text": "trace(A@B)", "at": ["A=[[1,2],[3,4]]", "B=eye(2)"]}, "A", "eye(2)", "equal"),  # numbers, right here
     ({"text": "sum(x**2)", "at": ["x=[0,1]"]}, "x", "2*exp(log(x))", "wrong"),  # no number where x is negative
     ({"text": "1/x", "at": ["x=0"]}, "x", "-1/x**2", "undecided"),
+    ({"text": "sum(x**3)", "at": ["x=[1,2]"]}, "x", "3*x*abs(x)", "wrong"),  # right where x is positive
+    ({"text": "sum(x)", "at": ["x=[1,2]"]}, "x", "x/abs(x)", "wrong"),
+    ({"text": "sum(abs(x))", "at": ["x=[1,2]"]}, "x", "x/x", "equal"),  # a kink lies between, which is told
+    ({"text": "sum(x**2)", "at": ["x=[1,2]"]}, "x", "2*exp(log(x))", "proved"),
+    ({"text": "log(x)", "at": ["x=2"]}, "x", "1/abs(x)", "equal"),  # elsewhere the logarithm has none
+    ({"text": "logdet(cov(A))", "at": ["A=[[2,1,0],[1,3,1]]"]}, "A", "2*A", "wrong"),
+    ({"text": "sigmoid(x)", "at": ["x=0"]}, "x", "out*(1 - out)", "proved"),
+    ({"text": "sigmoid(x)", "at": ["x=0"]}, "x", "out*(1 + out)", "wrong"),
+    ({"text": "softmax(x, 0)", "at": ["x=[1,2]"]}, "x", "diag(out) - outer(out, out)", "equal"),
+    ({"text": "sum((A@x)**2)", "at": ["A=[[1,2],[3,4]]", "x=[1,2]"]}, "x", "2*np.dot(A.T, A@x)", "proved"),
+    ({"text": "sum((A@x)**2)", "at": ["A=[[1,2],[3,4]]", "x=[1,2]"]}, "x", "2*A.T.dot(A.dot(x))", "proved"),
+    ({"text": "trace(A)", "at": ["A=[[1,2],[3,4]]"]}, "A", "diag([1, 1])", "equal"),
+    ({"text": "logdet(A)", "at": ["A=[[2,1],[1,3]]"]}, "A", "linalg.inv(A).T", "equal"),
+    ({"text": "nll_loss(z, t)", "at": ["z=[[1,2],[3,4]]", "t=[0,1]"]}, "z", "-onehot(t, 2)/2", "equal"),
 ]
 
 
@@ -159,9 +173,22 @@ def test_a_wrong_formula_is_told_with_the_entry_where_it_is_worst() -> None:
     assert (found.details["wanted"], found.details["stated"]) == (4.0, 5.0)
 
 
+def test_a_formula_that_depends_on_the_signs_of_the_values_is_told_so() -> None:
+    found = judged({"text": "sum(abs(x))", "at": ["x=[1,2]"]}, "x", "x/x")
+    assert (found.verdict, found.reason, found.details["wanted"], found.details["stated"]) == ("equal", "signs", -1.0, 1.0)
+    found = judged({"text": "x**2", "at": ["x=2"]}, None, "x*abs(x)")
+    assert (found.verdict, found.reason) == ("wrong", "signs")
+    assert found.details["wanted"] == -found.details["stated"]
+
+
 def test_a_value() -> None:
     assert judged({"text": "x**2 + 1", "at": ["x=[1,2]"]}, None, "1 + x*x").verdict == "equal"
     assert judged({"text": "x**2 + 1", "at": ["x=[1,2]"]}, None, "2*x").verdict == "wrong"
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_points_that_an_operation_refuses_are_left_out() -> None:
+    assert judged({"text": "sum(cholesky(A))", "at": ["A=[[2,1],[1,2]]"]}, None, "cholesky(A).sum()").verdict == "equal"
 
 
 REFUSED = [  # of, wrt, formula, a part of the message
