@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sympy import Dummy, Expr, Mul, Rational, S, Symbol, Tuple, cancel, factor_terms
+from sympy import Add, Dummy, Expr, Mul, Rational, S, Symbol, Tuple, cancel, factor_terms
 from sympy.core.basic import Basic
 
 from explain.calculus.hoist import Bind, hoisted
@@ -118,6 +119,25 @@ def cancelled(e: Any) -> Any:
     return Mul(*(f for f in e.args if f not in meeting), shorter)
 
 
+def gathered(e: Any) -> Any:
+    """Terms that have a sum as a common factor, put together where that is shorter: a·(x + 1) − (x + 1) is (a − 1)·(x + 1)."""
+    if not e.args:
+        return e
+    e = rebuild(e, [gathered(a) for a in e.args])
+    if not e.is_Add:
+        return e
+    shared = Counter(f for term in e.args for f in Mul.make_args(term) if f.is_Add)
+    for factor, count in shared.most_common():
+        if count < 2:
+            break
+        inside = [term for term in e.args if factor in Mul.make_args(term)]
+        rest = Add(*(Mul(*(f for f in Mul.make_args(term) if f != factor)) for term in inside))
+        shorter = Add(*(term for term in e.args if term not in inside), Mul(factor, rest))
+        if weight(shorter) < weight(e):
+            return gathered(shorter)
+    return e
+
+
 def _denominators(e: Expr) -> set[Expr]:
     """What the terms of a sum are divided by."""
     powers = [f.as_base_exp() for term in e.args for f in Mul.make_args(term)]
@@ -152,7 +172,7 @@ def final(
     known = dict(sizes or {})
     if tidy and e.has(UNIT):
         decimals = _decimals(e)
-        e = rehoisted(factor_terms(e.xreplace(decimals)))
+        e = rehoisted(factor_terms(gathered(e.xreplace(decimals))))
         known |= {name: n for n, name in decimals.items() if n.is_positive}
     mapping = {i: Index(name) for i, name in zip(free, names, strict=False)}
     e = substitute(without_idle(e), mapping, not tidy)

@@ -45,6 +45,7 @@ from explain.derivation.symbolic import (
     given_arrays,
     just_indices,
     places,
+    with_one_unit,
     written_product,
 )
 from explain.errors import CannotDerive
@@ -189,10 +190,10 @@ class _Planner:
         }
         steps = tuple(self._step(link) for link in symbolic.links)
         forms = {leaf: self._with_lets(form) for leaf in self.wanted if (form := symbolic.closed.get(leaf)) is not None}
-        targets = {leaf: symbolic.targets[leaf] for leaf, form in forms.items() if weight(form) <= READABLE}
+        targets = {leaf: at for leaf in forms if self._readable(forms[leaf], at := symbolic.targets[leaf])}
         written_out = {leaf: self._written_out(forms[leaf], (*symbolic.rows, *targets[leaf])) for leaf in targets}
         if any(weight(e) > SHOWN for e in written_out.values()):  # then all of them in the names of the steps
-            written_out = {leaf: forms[leaf] for leaf in targets}
+            written_out = self._shortened({leaf: forms[leaf] for leaf in targets})
         closed = {leaf: self._closed(e, targets[leaf], symbolic.rows) for leaf, e in written_out.items()}
         return Plan(
             tuple(groups), self.names, self.deriver.given, rows, steps, closed, symbolic.closed, symbolic.targets,
@@ -317,6 +318,30 @@ class _Planner:
     def _written_out(self, form: Expr, free: tuple[Bind, ...]) -> Expr:
         """The formula in the names of what the program was given."""
         return self._with_lets(plain_positions(self.deriver.expanded(form), free))
+
+    def _readable(self, form: Expr, free: tuple[Bind, ...]) -> bool:
+        """Whether a closed form in the steps' names is short enough to be shown, with its common factors in front."""
+        if weight(form) <= READABLE or weight(form) > 2 * READABLE:
+            return weight(form) <= READABLE
+        return weight(self._shown(form, just_indices(free)).e) <= READABLE
+
+    def _shortened(self, forms: dict[int, Expr]) -> dict[int, Expr]:
+        """The formulas in the names of the steps, but for a step that does what an earlier one does, and for steps without a
+        name in the program whose formula in place of theirs makes nothing longer."""
+        first: dict[Any, TensorName] = {}
+        for step in self.deriver.steps:
+            if step.written is None or step.differential:
+                continue
+            name = first.setdefault((step.formula, step.out), TensorName(step.name))
+            if name.name != step.name:
+                forms = {leaf: walk.canonical(e.xreplace({TensorName(step.name): name})) for leaf, e in forms.items()}
+        for step in reversed(self.deriver.steps):
+            if step.stays or step.group.output == self.output or self.tape.values[step.group.output].names:
+                continue
+            replaced = {leaf: with_one_unit(self.deriver.replaced(e, step)) for leaf, e in forms.items()}
+            if sum(map(weight, replaced.values())) <= sum(map(weight, forms.values())):
+                forms = {leaf: self._with_lets(e) for leaf, e in replaced.items()}
+        return forms
 
     def _closed(self, raw: Expr, target: tuple[Bind, ...], rows: tuple[Bind, ...]) -> PlannedClosedForm:
         free = (*just_indices(rows), *just_indices(target))

@@ -387,11 +387,14 @@ def _summed(parts: Sequence[Expr | None]) -> Expr | None:
     known = [part for part in parts if part is not None]
     if len(known) < len(parts) or len(parts) == 1:
         return parts[0] if len(parts) == 1 else None
-    whole = Add(*known)
-    units = {p: UNIT for p in whole.atoms(Pow) if p.base == UNIT}
-    merged = Add(*(part.xreplace(units) for part in known))  # terms that differ in how many numbers met
-    found = walk.canonical(merged if len(Add.make_args(merged)) < len(Add.make_args(whole)) else whole)
+    found = walk.canonical(with_one_unit(Add(*known)))
     return found if weight(found) <= CARRIED else None
+
+
+def with_one_unit(whole: Expr) -> Expr:
+    """The sum without the difference between terms in which unlike many numbers met, where that makes it shorter."""
+    merged = Add(*(part.xreplace({p: UNIT for p in whole.atoms(Pow) if p.base == UNIT}) for part in Add.make_args(whole)))
+    return merged if len(Add.make_args(merged)) < len(Add.make_args(whole)) else whole
 
 
 def named_result(tape: Tape, group: Group, names: dict[int, str]) -> str:

@@ -17,6 +17,8 @@ NET = {
     "y": "randn(4, 2, seed=5)",
 }  # fmt: skip
 
+SVM = "mean(relu(1 - y*(X@w))) + 0.5*lam*w@w"
+BEALE = "(1.5 - x + x*y)**2 + (2.25 - x + x*y**2)**2 + (2.625 - x + x*y**3)**2"
 CLOSED = [  # expression, values, wrt, one entry, matrix form: worked out by hand
     ("2*dot(x, x)", {"x": [0, 1, 2, 3]}, "x", "4*x[i]", "4*x"),
     ("mean(3*(x+2)**2)", {"x": "ones(2,2)"}, "x", "3/2*(x[i, j] + 2)", "3/2*(x + 2)"),
@@ -33,6 +35,8 @@ CLOSED = [  # expression, values, wrt, one entry, matrix form: worked out by han
     ("mean((tanh(X@W1 + b1)@W2 - y)**2)", NET, "W1", None, "1/4*X.T@((1 - u_2**2)*(u_3@W2.T))"),
     ("cross_entropy(X@W, t)", {"X": A, "W": [[1, 0], [0, 1]], "t": [0, 1, 1]}, "W", None, "1/3*X.T@(P - onehot(t, 2))"),
     ("sum(inv(M))", {"M": [[2, 1], [1, 3]]}, "M", None, "-u_1.T@ones(2)@ones(2).T@u_1.T"),
+    (SVM, {"X": A, "w": X, "y": B, "lam": 0.1}, "w", None, "lam*w - 1/3*X.T@([1 - u_1*y > 0]*y)"),
+    (BEALE, {"x": 1, "y": 0.5}, "x", None, None),
 ]  # fmt: skip
 
 
@@ -46,6 +50,21 @@ def test_closed_forms(text: str, values: dict[str, Any], wrt: str, entry: str | 
         assert formula_text(gradient.closed_form.index.e) == entry
     if matrix is not None:
         assert str(gradient.closed_form.matrix) == matrix
+
+
+def test_steps_that_do_the_same_have_one_name_in_closed_forms() -> None:
+    run = explain.expr("(x - A@s)@W@(x - A@s)", x=X, A=[[1, 2], [3, 4]], s=X, W=[[2, 1], [0, 2]])
+    forms = {g.wrt: g.closed_form for g in run.derivation.gradients}
+    assert {name: str(f.matrix) for name, f in forms.items() if f} == {
+        "x": "W@u_1 + u_2", "A": "-(W@u_1 + u_2)@s.T", "s": "-A.T@(W@u_1 + u_2)", "W": "u_1@u_1.T",
+    }  # fmt: skip
+    assert run.ok
+
+
+def test_terms_with_a_sum_in_common_are_put_together() -> None:
+    closed = explain.expr(BEALE, x=1, y=0.5, wrt="x").derivation.gradients[0].closed_form
+    assert closed is not None
+    assert "(y - 1)*(" in formula_text(closed.index.e) and "(y**3 - 1)*(" in formula_text(closed.index.e)
 
 
 def test_gradients_are_the_hand_computed_ones() -> None:
