@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -306,6 +307,7 @@ def main(arguments: list[str] | None = None) -> int:
         if hasattr(stream, "reconfigure"):
             asked = os.environ.get("PYTHONIOENCODING", "").partition(":")[0]
             stream.reconfigure(encoding=asked or "utf-8", errors="replace")
+    usual, warnings.formatwarning = warnings.formatwarning, _warning
     try:
         options = _parser().parse_args(_with_signs(sys.argv[1:] if arguments is None else arguments))
         return int(options.run(options))
@@ -318,6 +320,13 @@ def main(arguments: list[str] | None = None) -> int:
         return 0
     except KeyboardInterrupt:
         return 130
+    finally:
+        warnings.formatwarning = usual
+
+
+def _warning(message: Warning | str, *_: object) -> str:
+    """PyTorch's warnings in an expression, without the place in our own code from which they come."""
+    return f"explain: {message}\n"
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,8 @@ REFUSED = [  # arguments, a part of the message
     (["expr", "2*tahn(x)"], "did you mean 'tanh'?"),
     (["expr", "A@x", "--at", "A=ones(2,3)", "--at", "x=ones(2)"], "A is 2×3"),
     (["expr", "x +", "--at", "x=1"], "^"),
+    (["expr", "x@y"], '--shape "x=n"'),
+    (["expr", "A@x", "--shape", "A=m,n"], '--shape "x=n"'),
     (["expr", "x + y", "--at", "x=1"], "y"),
     (["expr", "x", "--at", "x=1", "--at", "x=2"], "--at gives x twice"),
     (["expr", "x", "--at", "x=1", "--wrt", "z"], "z"),
@@ -37,6 +40,15 @@ def test_bad_input_gets_one_message_and_exit_2(arguments: list[str], part: str, 
     assert main(arguments) == 2
     captured = capsys.readouterr()
     assert captured.out == "" and part in captured.err and "Traceback" not in captured.err
+
+
+def test_a_warning_of_pytorch_comes_without_a_place_in_our_code(capsys: pytest.CaptureFixture[str]) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        warnings.showwarning = lambda message, kind, *_: sys.stderr.write(warnings.formatwarning(message, kind, "", 0))
+        assert main(["expr", "mse_loss(x, y)", "--at", "x=[1,2]", "--at", "y=3"]) == 0
+    said = capsys.readouterr().err
+    assert said.startswith("explain: Using a target size") and ".py" not in said
 
 
 def test_usage_errors_exit_2() -> None:

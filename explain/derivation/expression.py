@@ -189,6 +189,11 @@ def _symbolically(
         other = evaluate(expression, _stand_ins(expression, shapes, others), wrt=wrt)
     except OperationError as error:
         message, hint = _with_names(error.message, sizes), _with_names(error.hint, sizes)
+        marked = error.place.text[error.place.start : error.place.end] if error.place else ""
+        scalars = [name for name in expression.names if not shapes.get(name) and re.search(rf"\b{name}\b", marked)]
+        if scalars:
+            said = f'Without values and shapes a name is a single number: give --shape "{scalars[0]}=n" or --at'
+            hint = f"{hint}\n{said}" if hint else said
         raise OperationError(message, error.place, hint) from None
     return traced, _named_sizes(traced.frozen()[0], sizes, other.frozen()[0], others)
 

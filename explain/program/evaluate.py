@@ -144,6 +144,8 @@ def _needed(expression: Expression, values: Mapping[str, Given]) -> list[str]:
         hint = " ".join(f'--at "{name}=…"' for name in missing)
         if near:
             hint = f"A value is given for '{near}': did you mean '{missing[0]}'?"
+        elif missing[0] == "e":
+            hint += "; Euler's number is exp(1), its powers are exp(x)"
         elif missing[0] in FUNCTIONS:
             hint += f"; the function is called as {missing[0]}(…)"
         raise InputError(words, expression.first(missing[0]), hint)

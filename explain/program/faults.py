@@ -92,7 +92,7 @@ def from_operation(
         return _wrong_call(expression, node, error)
     said = _operands(expression, operands)
     if isinstance(error, _TORCHS_OWN):
-        parts = [said, _rule(expression, op, operands, str(error))]
+        parts = [said, _rule(expression, op, operands, str(error)) or _of_two(node, str(error))]
         return OperationError(str(error), place, "\n".join(part for part in parts if part) or None)
     if not isinstance(node, ast.Call):
         return OperationError("this cannot be computed", place, said or None)
@@ -133,6 +133,16 @@ def _rule(expression: Expression, op: Op | None, operands: list[Operand], messag
     if op.broadcasts and broadcast_error(tuple(t.shape for _, t in tensors)):
         return "Sizes are compared from the right: they must be equal, or one of them 1"
     return ""
+
+
+def _of_two(node: ast.AST, message: str) -> str:
+    """Python's max(0, y) is another function in torch."""
+    name = ops_of(node)[0] if isinstance(node, ast.Call) and "must be Tensor, not" in message else ""
+    if not isinstance(node, ast.Call) or name not in ("max", "min") or len(node.args) != 2:
+        return ""
+    return (
+        f"{name}imum(x, y) takes the {'larger' if name == 'max' else 'smaller'} of two entries, one of which may be a number"
+    )
 
 
 def _matmul_rule(expression: Expression, left: ast.AST, right: ast.AST, a: Sequence[int], b: Sequence[int]) -> str:

@@ -214,6 +214,11 @@ def _side_by_side(words: list[Token], source: str) -> Fault | None:
     return None
 
 
+def _bars(token: Token) -> str | None:
+    """What to write where a bar was drawn as on paper."""
+    return "|x| is written abs(x), ‖x‖ is norm(x)" if token.text == "|" else None
+
+
 def _gap(words: list[Token], source: str) -> Fault | None:
     """An operator or a comma without what belongs beside it."""
     wants = {"+", "-", "*", "/", "**", "//", "@", "%", "&", "|", "^", "~", "<", "<=", ">", ">=", "==", "!=", ".", "="}
@@ -221,14 +226,15 @@ def _gap(words: list[Token], source: str) -> Fault | None:
     words = [token for token in words if token.kind != "newline"]
     last = words[-1]
     if last.text in wants:
-        return Fault(f"after '{last.text}' something is missing", last.start, last.end)
+        return Fault(f"after '{last.text}' something is missing", last.start, last.end, _bars(last))
     if words[0].text in binary | {"*", "**", ",", ")", "]"}:
-        return Fault(f"before '{words[0].text}' something is missing", words[0].start, words[0].end)
+        return Fault(f"before '{words[0].text}' something is missing", words[0].start, words[0].end, _bars(words[0]))
     for left, right in pairwise(words):
         if left.text in wants and (right.text in binary | {"*", "**", ")", "]", "}", ","}):
-            return Fault(f"between '{left.text}' and '{right.text}' something is missing", left.start, right.end)
+            hint = _bars(left) or _bars(right)
+            return Fault(f"between '{left.text}' and '{right.text}' something is missing", left.start, right.end, hint)
         if left.text in ("(", "[", ",") and right.text in binary | {","}:
-            return Fault(f"before '{right.text}' something is missing", right.start, right.end)
+            return Fault(f"before '{right.text}' something is missing", right.start, right.end, _bars(right))
     return None
 
 
