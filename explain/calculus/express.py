@@ -120,7 +120,7 @@ def cancelled(e: Any) -> Any:
 
 
 def gathered(e: Any) -> Any:
-    """Terms that have a sum as a common factor, put together where that is shorter: a·(x + 1) − (x + 1) is (a − 1)·(x + 1)."""
+    """Terms that have a sum as a common factor, put together if that is shorter: a·(x + 1) − (x + 1) is (a − 1)·(x + 1)."""
     if not e.args:
         return e
     e = rebuild(e, [gathered(a) for a in e.args])
@@ -136,6 +136,22 @@ def gathered(e: Any) -> Any:
         if weight(shorter) < weight(e):
             return gathered(shorter)
     return e
+
+
+def without_constants(e: Any) -> Any:
+    """Sums without the terms that are the same for every index, where that makes them shorter: the distances from a mean
+    add up to 0."""
+    if not (e.args and e.has(Total)):
+        return e
+    e = rebuild(e, [without_constants(a) for a in e.args])
+    if not (isinstance(e, Total) and e.body.is_Add):
+        return e
+    same = [term for term in e.body.args if not term.has(*e.bound)]
+    rest = Add(*(term for term in e.body.args if term not in same))
+    if not same or not rest.args:
+        return e
+    shorter = canonical(Total(rest, *e.limits) + Mul(*(n for _, n in e.limits), Add(*same)))
+    return shorter if weight(shorter) < weight(e) else e
 
 
 def _denominators(e: Expr) -> set[Expr]:

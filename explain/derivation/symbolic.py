@@ -14,7 +14,7 @@ import numpy as np
 from sympy import Add, Expr, Mul, Pow, S, Tuple
 
 from explain.calculus import walk
-from explain.calculus.express import cancelled, expand_entries, in_terms_of, rehoisted, weight
+from explain.calculus.express import cancelled, expand_entries, in_terms_of, rehoisted, weight, without_constants
 from explain.calculus.hoist import settled
 from explain.calculus.namespace import Namespace, Operand, bare, number_operand, plain_exponents, tensor_operand
 from explain.calculus.symbols import (
@@ -379,7 +379,7 @@ class Deriver:
         name = TensorName(step.name)
         if not e.has(name):
             return e
-        return walk.canonical(settled(expand_entries(e, name, step.formula, just_indices(step.out))))
+        return walk.canonical(without_constants(settled(expand_entries(e, name, step.formula, just_indices(step.out)))))
 
 
 def _summed(parts: Sequence[Expr | None]) -> Expr | None:

@@ -37,6 +37,8 @@ CLOSED = [  # expression, values, wrt, one entry, matrix form: worked out by han
     ("sum(inv(M))", {"M": [[2, 1], [1, 3]]}, "M", None, "-u_1.T@ones(2)@ones(2).T@u_1.T"),
     (SVM, {"X": A, "w": X, "y": B, "lam": 0.1}, "w", None, "lam*w - 1/3*X.T@([1 - u_1*y > 0]*y)"),
     (BEALE, {"x": 1, "y": 0.5}, "x", None, None),
+    ("mean((x - mean(x))**2)", {"x": [1, 2, 4]}, "x", "2/3*(-1/3*Sum(x[j], (j, 0, 2)) + x[i])", None),
+    ("sum((x - mean(x))*(y - mean(y)))", {"x": [1, 2, 4], "y": [1, 0, 2]}, "x", None, "y - 1/3*(ones(3).T@y)*ones(3)"),
 ]  # fmt: skip
 
 

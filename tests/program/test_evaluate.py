@@ -142,7 +142,8 @@ def test_random_masks_repeat():
 
 
 REFUSED = [  # text, values, what stands over the caret, class, message, hint (a part of it)
-    ("sum(max(0, 1 - x))", ["x=[1,2]"], "max(0, 1 - x)", OperationError, "max(): argument 'input' (position 1) must be Tensor, not int", "maximum(x, y)"),
+    ("sum(max(0, 1 - x))", ["x=[1,2]"], "max(0, 1 - x)", OperationError,
+     "max(): argument 'input' (position 1) must be Tensor, not int", "maximum(x, y)"),
     ("e**x", ["x=1"], "e", InputError, "no value for 'e'", "exp(x)"),
     ("A + b", ["A=ones(3,2)", "b=[1,2,3]"], "A + b", OperationError,
      "The size of tensor a (2) must match the size of tensor b (3) at non-singleton dimension 1",
