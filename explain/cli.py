@@ -324,7 +324,7 @@ def main(arguments: list[str] | None = None) -> int:
         warnings.formatwarning = usual
 
 
-def _warning(message: Warning | str, *_: object) -> str:
+def _warning(message: Warning | str, category: type[Warning], filename: str, lineno: int, line: str | None = None) -> str:
     """PyTorch's warnings in an expression, without the place in our own code from which they come."""
     return f"explain: {message}\n"
 

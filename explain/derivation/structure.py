@@ -25,9 +25,11 @@ def structure(link: Link) -> str:
     if not target:
         return "column"
     assert e is not None
-    pairs = {Eq(i, j) for i in out for j in target}
+    pairs = {condition: Eq(i, j) for i in out for j in target for condition in (Eq(i, j), Eq(j, i))}
     terms = [term.args if term.is_Mul else (term,) for term in (e.args if e.is_Add else (e,))]
-    deltas = set.intersection(*({f.condition for f in term if isinstance(f, Indicator)} & pairs for term in terms))
+    deltas = set.intersection(
+        *({pairs.get(f.condition) for f in term if isinstance(f, Indicator)} - {None} for term in terms)
+    )
     if len(out) == len(target) and all(Eq(i, j) in deltas for i, j in zip(out, target, strict=True)):
         rest = [f for f in terms[0] if not (isinstance(f, Indicator) and f.condition in pairs)]
         return "identity" if len(terms) == 1 and _is_unit(rest) else "diagonal"

@@ -63,6 +63,10 @@ def test_steps_that_do_the_same_have_one_name_in_closed_forms() -> None:
     assert run.ok
 
 
+def test_a_diagonal_jacobian_is_called_so_by_either_factor() -> None:
+    assert [s.structure for s in explain.expr("diag(x)@y", x=[1, 2], y=[3, 4]).derivation.steps] == ["diagonal", "diagonal"]
+
+
 def test_terms_with_a_sum_in_common_are_put_together() -> None:
     closed = explain.expr(BEALE, x=1, y=0.5, wrt="x").derivation.gradients[0].closed_form
     assert closed is not None
