@@ -190,7 +190,8 @@ class _Writer:
             wanted = "" if e.args[1] == S.true else ", False"
             return f"Holds({self.at(e.args[0], SUM)}{wanted})"
         if isinstance(e, Not):
-            return f"not {self.condition(e.args[0])}"
+            inner = self.condition(e.args[0])
+            return f"not ({inner})" if isinstance(e.args[0], And | Or) else f"not {inner}"
         if isinstance(e, And | Or):
             word = " and " if isinstance(e, And) else " or "
             return word.join(f"({self.condition(a)})" for a in e.args)

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from sympy import Add, Eq, Expr, Ge, Gt, Integer, Lt, Mul, Ne, Not, Pow, Rational, S, Symbol, Tuple
+from sympy import Add, And, Eq, Expr, Ge, Gt, Integer, Lt, Mul, Ne, Not, Pow, Rational, S, Symbol, Tuple
 
 from explain.calculus.express import letters
 from explain.calculus.reader import read_formula, size_symbol
@@ -99,6 +99,7 @@ PAIRS: list[tuple[Expr, str]] = [
     (Indicator(Ge(plain_sum([I, S.NegativeOne]), 0)), "Indicator(i - 1 >= 0)"),
     (Indicator(Holds(x)), "Indicator(Holds(x[i, j]))"),
     (Indicator(Not(Holds(x))), "Indicator(not Holds(x[i, j]))"),
+    (Indicator(Not(And(Eq(I, 1), Ge(J, 1)))), "Indicator(not ((i == 1) and (j >= 1)))"),
     (Where(Gt(x, 0, evaluate=False), x, S.Zero), "Where(x[i, j] > 0, x[i, j], 0)"),
     (Digit(plain_sum([product([Integer(3), I]), J]), 2, 3), "Digit(3*i + j, 2, 3)"),
     (product([I, x]), "i*x[i, j]"),
