@@ -32,7 +32,7 @@ NAMES = (0, 1, 2, 3, 4, 5, 6, 7, 13, 14)
 
 def symbols(html: str) -> str:
     """The characters of the formulas in HTML."""
-    return "".join(sorted({c for found in FORMULA.findall(html) for c in unescape(SOURCE.sub("", found))}))
+    return "".join(sorted(set(unescape(SOURCE.sub("", "".join(FORMULA.findall(html)))))))
 
 
 def font_of(settings: Settings, src: Path) -> Path | None:

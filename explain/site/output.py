@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import tempfile
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,6 +15,7 @@ from explain.site.piece import Told
 
 HALF = ".new-"
 """Files that are being written are called so."""
+FRESH = os.O_CREAT | os.O_EXCL | os.O_WRONLY | getattr(os, "O_BINARY", 0)
 ABANDONED = 60.0
 """Seconds after which nobody writes them any more."""
 
@@ -124,15 +124,15 @@ class Outputs:
 
 def replace(target: Path, data: bytes) -> None:
     """Write a file so that whoever reads it finds the old bytes or the new ones, never a part."""
+    name = target.parent / f"{HALF}{os.urandom(8).hex()}"
     try:
-        descriptor, name = tempfile.mkstemp(prefix=HALF, dir=target.parent)
+        descriptor = os.open(name, FRESH, 0o644)
     except FileNotFoundError:
         target.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, name = tempfile.mkstemp(prefix=HALF, dir=target.parent)
+        descriptor = os.open(name, FRESH, 0o644)
     try:
         with os.fdopen(descriptor, "wb") as file:
             file.write(data)
-        os.chmod(name, 0o644)
         os.replace(name, target)
     except BaseException:
         os.unlink(name)
