@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import tempfile
 from collections.abc import Mapping
 from contextlib import suppress
 from functools import cache
@@ -19,6 +18,8 @@ from pathlib import Path
 from typing import Any
 
 DIGEST = 32
+FRESH = os.O_CREAT | os.O_EXCL | os.O_WRONLY | getattr(os, "O_BINARY", 0)
+"""How a file is opened that nobody else writes."""
 
 
 class Cache:
@@ -41,11 +42,13 @@ class Cache:
         path = self._path(key)
         name = None
         try:
+            new = path.parent / f".new-{os.urandom(8).hex()}"
             try:
-                descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=".new-")
+                descriptor = os.open(new, FRESH, 0o600)
             except FileNotFoundError:
                 path.parent.mkdir(parents=True, exist_ok=True)
-                descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=".new-")
+                descriptor = os.open(new, FRESH, 0o600)
+            name = new
             with os.fdopen(descriptor, "wb") as file:
                 file.write(hashlib.sha256(content).digest() + content)
             os.replace(name, path)

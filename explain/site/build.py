@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from concurrent.futures import Executor
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -23,6 +22,8 @@ from explain.site.sources import Page, read_sources
 from explain.site.tasks import OpListTask, OpTask, PageTask, Task, digest_of
 
 if TYPE_CHECKING:
+    from concurrent.futures import Executor
+
     from explain.site.frame import Frame
 
 
@@ -167,7 +168,8 @@ class _Build:
         for page in self.pages:
             key = _digest("piece", fingerprint(), repr(page), repr(sorted(self.settings.defaults.items())))
             context = self.frames[page.lang].context(page)
-            framed = _digest(key, json.dumps(context, sort_keys=True, ensure_ascii=False))
+            rest = {name: value for name, value in context.items() if name != "nav"}  # long, and text already
+            framed = _digest(key, context["nav"], json.dumps(rest, sort_keys=True, ensure_ascii=False))
             was = self.manifest.pages.get(page.path)
             if was and was[0] == key and _unchanged(was[1].reads) and self.outputs.fresh(page.out, framed):
                 self.told[page.path] = was

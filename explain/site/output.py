@@ -10,12 +10,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+from explain.embed.cache import FRESH
 from explain.errors import InputError
 from explain.site.piece import Told
 
 HALF = ".new-"
 """Files that are being written are called so."""
-FRESH = os.O_CREAT | os.O_EXCL | os.O_WRONLY | getattr(os, "O_BINARY", 0)
 ABANDONED = 60.0
 """Seconds after which nobody writes them any more."""
 
