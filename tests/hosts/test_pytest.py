@@ -16,7 +16,7 @@ RST = ".. explain::\n   :at: x=[1,2]\n   :claim: out wrt x = 2*x\n\n   sum(x**2)
 
 def run(folder: Path, *arguments: str) -> tuple[int, str]:
     environment = {**os.environ, "EXPLAIN_CACHE": str(folder / "cache"), "COLUMNS": "200"}
-    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *arguments]
+    command = [sys.executable, "-m", "pytest", "--color=no", "-p", "no:cacheprovider", *arguments]
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
     return done.returncode, done.stdout + done.stderr
 
