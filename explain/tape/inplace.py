@@ -16,7 +16,7 @@ from explain.ops.registry import METHODS, REGISTRY, resolve
 from explain.tape.apply import apply, perform
 from explain.tape.dtypes import BY_NUMPY
 from explain.tape.modes import enable_grad, state
-from explain.tape.tensor import Tensor, alias, wrap
+from explain.tape.tensor import Tensor, alias, leaf, wrap
 from explain.tape.views import live_views
 
 LEAF = "a leaf Variable that requires grad is being used in an in-place operation."
@@ -114,7 +114,8 @@ def set_item(tensor: Tensor, index: Any, value: Any) -> None:
         kind = BY_NUMPY[tensor.array.dtype].legacy
         raise TypeError(f"can't assign a {_type_name(value)} to a torch.{kind}Tensor")
     if not isinstance(value, Tensor):
-        value = wrap(np.full((), value, tensor.array.dtype)[()])
+        literal = None if isinstance(value, np.generic | bool) else value
+        value = leaf(np.full((), value, tensor.array.dtype)[()], literal=literal)
     alias(tensor)
     own = tensor.array
     if index is Ellipsis or (isinstance(index, slice) and index == slice(None) and own.ndim):
