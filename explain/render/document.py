@@ -18,10 +18,10 @@ from explain.render import terminal
 from explain.render.claims import diagnosis
 from explain.render.names import distinct, names_in
 from explain.render.page import run_view
+from explain.render.step import formula_view, step_view
 from explain.render.style import guest_style
 from explain.render.templates import templates_in
 from explain.render.typeset import Latex, Plain, Typesetter
-from explain.render.view import formula_view, step_view
 
 EATEN = re.compile(r"[_*]|\\[^a-zA-Z]")
 """What Markdown takes for emphasis or for an escape where it does not know about formulas."""

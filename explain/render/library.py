@@ -13,8 +13,8 @@ from explain.derivation.model import Derivation, Step
 from explain.errors import InputError
 from explain.render.document import environment
 from explain.render.names import distinct, names_in
+from explain.render.step import step_view
 from explain.render.typeset import Latex, Plain, Typesetter
-from explain.render.view import step_view
 
 FORMATS: dict[str, Callable[[int], Typesetter]] = {"md": Latex, "text": Plain}
 NAMES = (*FORMATS, "json")

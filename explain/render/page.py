@@ -10,8 +10,9 @@ from explain.errors import Place
 from explain.render.claims import claim_text
 from explain.render.listing import numbered_lines
 from explain.render.picture import picture
+from explain.render.step import View, note_view
 from explain.render.typeset import Typesetter
-from explain.render.view import View, derivation_view, note_view
+from explain.render.view import derivation_view
 
 MOST_LINES = 40
 """So many lines of what a program printed are shown."""

@@ -7,23 +7,19 @@ knows them.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
-from dataclasses import fields, is_dataclass
 from typing import Any
 
 import numpy as np
-from sympy import Expr, Pow
+from sympy import Pow
 
 from explain.calculus.rules import says_itself
-from explain.calculus.symbols import TensorName
-from explain.derivation.check import DIFFERENCES, FORMULA
-from explain.derivation.model import Check, Derivation, Fold, Formula, Gradient, Note, Row, Step
+from explain.derivation.model import Derivation, Fold, Formula, Gradient, Note, Row, Step
 from explain.render import figures, folding, order
-from explain.render.printer import entry_key
+from explain.render.checked import all_checks, chain_to, check_view, checks_of, failed_view, gradient_checks, pushed_checks
+from explain.render.step import View, arrival, defined, note_view, step_view
 from explain.render.typeset import Typesetter
 from explain.tape.printing import tensor_repr
 
-View = dict[str, Any]
 LONGEST = 12
 """A chain of changes, and a list of definitions from the turns of a loop, has at most so many lines."""
 CALLS = 10
@@ -58,9 +54,9 @@ def derivation_view(d: Derivation, t: Typesetter, detail: str = "normal") -> Vie
         "together": [_together(g, d, t) for g in d.gradients if g.closed_form],
         "meaning": [_meaning(g, d, t) for g in d.gradients if g.first_order],
         "notes": [_note_of(n, d, t) for n in _all_notes(d)],
-        "failed": [_failed(c, where) for c, where in _all_checks(d) if c.status == "failed"],
+        "failed": [failed_view(c, where) for c, where in all_checks(d) if c.status == "failed"],
         "pushed": _pushed(d, t),
-        "checks": [*(_gradient_checks(g, d, t) for g in d.gradients if g.checks), *_pushed_checks(d, t)],
+        "checks": [*(gradient_checks(g, d, t) for g in d.gradients if g.checks), *pushed_checks(d, t)],
     }
 
 
@@ -75,7 +71,7 @@ def _another_name(d: Derivation) -> str:
 
 def _answer(g: Gradient, d: Derivation, t: Typesetter) -> View:
     answer: View = {"wrt": g.wrt, "name": t.name(g.wrt), "reason": g.reason, "grad": None, "jacobian": None}
-    answer |= {"index": None, "matrix": None, "checks": [_check(c, g.dtype) for c in _checks_of(g, d)]}
+    answer |= {"index": None, "matrix": None, "checks": [check_view(c, g.dtype) for c in checks_of(g, d)]}
     if g.closed_form:
         index = g.closed_form.index
         answer["index"] = t.equation([_derivative(g, d, t, index.letters), t.formula(index)], order.is_rounded(index.e))
@@ -105,7 +101,7 @@ def _where(d: Derivation, rows: list[Row | int], t: Typesetter) -> list[str | No
     that the forward table leaves out."""
     used = {name for g in d.gradients if g.closed_form for name in g.closed_form.lets}
     told = [p for p in d.lets if p.name in used and not says_itself(p.kind)]
-    lets = [_defined(t.entry(p.name, p.formula.letters), p.formula, t) for p in told]
+    lets = [defined(t.entry(p.name, p.formula.letters), p.formula, t) for p in told]
     made = [r for r in d.rows if r.name in used and r.formula]
     shown = {r.name for r in (made if len(made) <= LONGEST else rows) if isinstance(r, Row)}
     lines = [_entry_of(r, t) if r.name in shown else None for r in made]
@@ -115,12 +111,7 @@ def _where(d: Derivation, rows: list[Row | int], t: Typesetter) -> list[str | No
 def _entry_of(r: Row, t: Typesetter) -> str:
     if r.formula is None:
         return t.name(r.name)
-    return _defined(t.entry(r.name, r.formula.letters), r.formula, t)
-
-
-def _defined(left: str, formula: Formula, t: Typesetter) -> str:
-    """left = formula, or ≈ where a number in it is not written exactly."""
-    return t.equation([left, t.formula(formula)], order.is_rounded(formula.e))
+    return defined(t.entry(r.name, r.formula.letters), r.formula, t)
 
 
 def _flat_matrix(jacobian: Any, columns_rank: int, t: Typesetter) -> str:
@@ -216,131 +207,9 @@ def _step(s: Step, d: Derivation, t: Typesetter, detail: str) -> View:
     return view
 
 
-def step_view(s: Step, d: Derivation, t: Typesetter) -> View:
-    bar = f"bar({s.output})"
-    view: View = {
-        "number": s.number,
-        "output": t.name(s.output),
-        "input": t.name(s.input),
-        "output_name": s.output,
-        "input_name": s.input,
-        "code": s.code,
-        "line": s.line,
-        "rule": s.rule,
-        "details": _details(s.details, t),
-        "formula": _defined(t.entry(s.output, s.formula.letters), s.formula, t),
-        "structure": s.structure,
-        "jacobian_shape": [t.size(part) for part in s.jacobian_shape],
-        "jacobian": None,
-        "product": None,
-        "matrix": None,
-        "numbers": None,
-        "flattened": any(len(part) > 1 for part in s.jacobian_shape),
-        "jacobian_matrix": t.array(s.jacobian_matrix) if _written_out(s) else None,
-        "beyond": not _holds(s),
-        "upstream": t.name(bar),
-        "downstream": t.name(f"bar({s.input})"),
-        "operations": [_operation(o, t) for o in s.operations],
-        "notes": [note_view(n, t) for n in s.notes],
-    }
-    if s.jacobian is not None and s.contracted is not None:
-        rank = len(s.contracted.letters)
-        target, out = s.jacobian.letters[:rank], s.jacobian.letters[rank:]
-        partial = t.partial(t.entry(s.output, out), t.entry(s.input, target))
-        view["jacobian"] = _defined(partial, s.jacobian, t)
-        view["product"] = _defined(_arrival(s, d, t, s.contracted.letters), s.product or s.contracted, t)
-        if s.product is not None and t.formula(s.product) != t.formula(s.contracted):
-            view["product"] = t.equation([view["product"], t.formula(s.contracted)])
-        if s.matrix is not None and s.contracted.letters:
-            view["matrix"] = t.equation([_arrival(s, d, t, ()), t.matrix(s.matrix)], order.is_rounded(s.contracted.e))
-    if s.value is not None:
-        view["numbers"] = _numbers(s, d, t)
-    return view
-
-
-def _arrival(s: Step, d: Derivation, t: Typesetter, letters: tuple[str, ...]) -> str:
-    """The adjoint that the step sends to, marked where what it sends is one of several contributions."""
-    if sum(other.input == s.input for other in d.steps) > 1:
-        return t.contribution(s.input, s.output, letters)
-    return t.entry(f"bar({s.input})", letters)
-
-
-def _written_out(s: Step) -> bool:
-    """Whether the Jacobian stands there with its numbers: not where they are not its own, nor where all are said to be 0."""
-    return s.jacobian_matrix is not None and s.structure != "zero" and _holds(s)
-
-
-def _holds(s: Step) -> bool:
-    """Whether the step's Jacobian gives its numbers. Where values are not finite, PyTorch's need not be the formula's:
-    the norm's slope at 0 is 0/0, and PyTorch takes 0."""
-    if all(c.reason != "not_finite" for c in s.checks):
-        return True
-    if s.jacobian_matrix is None:
-        return not np.all(np.isfinite(s.upstream))
-    jacobian, upstream = np.asarray(s.jacobian_matrix, float), np.ravel(np.asarray(s.upstream, float))
-    with np.errstate(all="ignore"):
-        sent = np.where(jacobian == 0, 0.0, jacobian * upstream[:, None]).sum(0)
-    return np.array_equal(sent, np.ravel(s.value), equal_nan=True) or not np.all(np.isfinite(upstream))
-
-
-def _numbers(s: Step, d: Derivation, t: Typesetter) -> str:
-    """symbol = substitution = value."""
-    sides = [_arrival(s, d, t, ())]
-    rounded = not figures.is_exact(s.value)
-    overwritten = any(c.reason == "written" for c in s.checks)  # then the values shown are not those that backward met
-    if s.matrix is not None and not overwritten and _holds(s):
-        values = {r.name: r.value for r in d.rows if r.value is not None} | {f"bar({s.output})": s.upstream}
-        named = tensor_names(s.matrix)
-        used = {name: a for name, a in values.items() if name in named}
-        complete = named <= set(used)
-        if complete and used and sum(np.size(a) for a in used.values()) <= t.most_substituted:
-            rounded |= not all(figures.is_exact(a) for a in used.values())
-            entries = {entry_key(name, k): t.array(n) for name, a in used.items() for k, n in np.ndenumerate(a)}
-            sides.append(t.matrix(s.matrix, entries | {name: t.array(a) for name, a in used.items()}))
-    sides.append(t.array(s.value))
-    return t.equation(sides, rounded)
-
-
-def tensor_names(tree: Any) -> set[str]:
-    """The names of all tensors in a matrix form, those in its scalars too."""
-    if isinstance(tree, tuple):
-        return set().union(*map(tensor_names, tree))
-    if isinstance(tree, TensorName):
-        return {tree.name}
-    if isinstance(tree, Expr):
-        return {name.name for name in tree.atoms(TensorName)}
-    return set().union(*(tensor_names(getattr(tree, f.name)) for f in fields(tree))) if is_dataclass(tree) else set()
-
-
-def _operation(o: Any, t: Typesetter) -> View:
-    return {
-        "op": o.op,
-        "grad_fn": o.grad_fn,
-        "output": t.name(o.output),
-        "code": o.code or f"{o.op}({', '.join(o.inputs)})",
-        "sent": [{"to": t.name(name), "value": None if v is None else t.array(v)} for name, _, v in o.sent],
-    }
-
-
-def _details(details: View, t: Typesetter) -> View:
-    """Parameters of a sentence: names are set as mathematics, shapes as sizes."""
-    found: View = {}
-    for key, value in details.items():
-        if key in ("x", "z"):
-            found[key] = t.name(value)
-        elif isinstance(value, tuple):
-            found[key] = t.size(value)
-        else:
-            found[key] = value
-    return found
-
-
-# put together, meaning, notes, checks
-
-
 def _together(g: Gradient, d: Derivation, t: Typesetter) -> View:
     """The chain of steps that ends at a leaf, and what it multiplies to."""
-    chain = _chain(g, d)
+    chain = chain_to(g, d)
     assert g.closed_form is not None
     lines = [] if d.mode == "jacobian" else [t.equation([t.name(f"bar({d.output})"), "v" if d.mode == "vjp" else "1"])]
     hidden = folding.hidden(d)
@@ -351,10 +220,10 @@ def _together(g: Gradient, d: Derivation, t: Typesetter) -> View:
             if lines and lines[-1] != t.dots:
                 lines.append(t.dots)
             continue
-        lines.append(_defined(_arrival(s, d, t, s.contracted.letters), s.contracted, t))
+        lines.append(defined(arrival(s, d, t, s.contracted.letters), s.contracted, t))
         parts = [other for other in chain if other.input == s.input and other.contracted is not None]
         if len(parts) > 1 and s is parts[-1]:
-            terms = ["" if p.number in hidden else _arrival(p, d, t, s.contracted.letters) for p in parts]
+            terms = ["" if p.number in hidden else arrival(p, d, t, s.contracted.letters) for p in parts]
             total = " + ".join(term or t.more for k, term in enumerate(terms) if term or terms[k - 1])
             lines.append(t.equation([t.entry(f"bar({s.input})", s.contracted.letters), total]))
     index = g.closed_form.index
@@ -384,25 +253,6 @@ def _pushed(d: Derivation, t: Typesetter) -> View | None:
 
 def _change(name: str, a: Any, t: Typesetter) -> str:
     return t.equation([t.name(f"dot({name})"), t.array(a)], not figures.is_exact(a))
-
-
-def _pushed_checks(d: Derivation, t: Typesetter) -> list[View]:
-    if d.pushed is None:
-        return []
-    dtype = next((r.dtype for r in d.rows if r.name == d.output), "float64")
-    on_the_way = _worst_check(c for s in d.steps for c in s.checks)
-    checks = [_check(c, dtype) for c in (*d.pushed.checks, *([on_the_way] if on_the_way else []))]
-    return [{"wrt": t.name(f"dot({d.output})"), "checks": checks}]
-
-
-def _chain(g: Gradient, d: Derivation) -> list[Step]:
-    """The steps on the way to the leaf, from the output on."""
-    wanted, found = {g.wrt}, []
-    for s in reversed(d.steps):
-        if s.input in wanted:
-            found.append(s)
-            wanted.add(s.output)
-    return found[::-1]
 
 
 def _meaning(g: Gradient, d: Derivation, t: Typesetter) -> View:
@@ -441,58 +291,3 @@ def _note_of(n: Note, d: Derivation, t: Typesetter) -> View:
         (g,) = (g for g in d.gradients if g.wrt == n.details["x"])
         found["details"] |= {"before": t.array(g.before), "value": t.array(g.value), "after": t.array(g.grad)}
     return found
-
-
-def note_view(n: Note, t: Typesetter) -> View:
-    return {"kind": n.kind, "details": _details(n.details, t)}
-
-
-def _all_checks(d: Derivation) -> list[tuple[Check, str]]:
-    found = [(c, g.wrt) for g in d.gradients for c in g.checks] + [(c, str(s.number)) for s in d.steps for c in s.checks]
-    return found + [(c, d.output) for c in (d.pushed.checks if d.pushed else ())]
-
-
-def _failed(c: Check, where: str) -> View:
-    return {"name": c.name, "where": where, "error": None if c.error is None else figures.number(c.error)}
-
-
-def _checks_of(g: Gradient, d: Derivation) -> list[Check]:
-    on_the_way = [c for s in _chain(g, d) for c in s.checks]
-    worst = _worst_check(on_the_way)
-    return [*g.checks, *([worst] if worst else [])] if g.checks else []
-
-
-def _worst_check(checks: Iterable[Check]) -> Check | None:
-    """What one check of all steps comes to: it holds on the whole way only if no step had to leave it out."""
-    order = {"failed": 2, "not_applicable": 1, "ok": 0}
-    return max(checks, key=lambda c: (order[c.status], c.error or 0.0), default=None)
-
-
-def _check(c: Check, dtype: str) -> View:
-    return {
-        "name": c.name, "status": c.status, "reason": c.reason, "details": _check_details(c),
-        "error": None if c.error is None else figures.number(c.error),
-        "exponent": _bound(c, dtype),
-    }  # fmt: skip
-
-
-def _check_details(c: Check) -> View:
-    return {k: figures.number(v) if isinstance(v, float) else v for k, v in c.details.items()}
-
-
-def _bound(c: Check, dtype: str) -> int | None:
-    """The power of ten that the error is shown to be below: the check's own tolerance, so that a page is the same bytes
-    on every machine."""
-    if c.status != "ok" or c.reason in ("rounding", "precision"):
-        return None
-    tolerance = (DIFFERENCES if c.name == "differences" else FORMULA)[c.details.get("dtype", dtype)]
-    return round(math.log10(tolerance))
-
-
-def _gradient_checks(g: Gradient, d: Derivation, t: Typesetter) -> View:
-    return {"wrt": t.name(g.wrt), "checks": [_check(c, g.dtype) for c in _checks_of(g, d)]}
-
-
-def formula_view(f: Formula | None, t: Typesetter) -> str | None:
-    """A formula alone, for the view in JSON."""
-    return None if f is None else t.formula(f)

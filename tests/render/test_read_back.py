@@ -20,8 +20,8 @@ from explain.calculus.symbols import Entry, Index, TensorName, Total, Transform,
 from explain.derivation.model import Derivation, Formula, Run
 from explain.render.names import distinct, names_in
 from explain.render.page import run_view
+from explain.render.step import tensor_names
 from explain.render.typeset import Latex, Plain
-from explain.render.view import tensor_names
 from tests.render.pages import CASES, run_of
 from tests.render.reading import Reader
 
