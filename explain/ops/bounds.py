@@ -89,6 +89,7 @@ def _one_bound(name: str, functions: tuple[str, ...], lower: bool, grad_fn: tupl
         grad_fn_of=by_number(grad_fn[0], last=grad_fn[1]),
         special={"kink": lambda x, bound: x == bound},
         rule="clamp",
+        latex=r"\max" if lower else r"\min",
         samples=FEW,
     )
 

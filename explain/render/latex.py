@@ -319,7 +319,9 @@ def _beside(factors: Sequence[str]) -> str:
 
 
 def _matrix_op(op: str) -> str:
-    return FUNCTIONS.get(op) or (op_name(op) if op in ("sigmoid", "maximum", "minimum", "amax", "amin") else _roman(op))
+    return FUNCTIONS.get(op) or (
+        op_name(op) if op in ("sigmoid", "maximum", "minimum", "clamp_min", "clamp_max", "amax", "amin") else _roman(op)
+    )
 
 
 def _roman(op: str) -> str:

@@ -26,7 +26,16 @@ from explain.render.printer import ATOM, BIG, POWER, PRODUCT, SUM, Piece, Printe
 LOWER = dict(zip("0123456789aehijklmnoprstuvx+-", "₀₁₂₃₄₅₆₇₈₉ₐₑₕᵢⱼₖₗₘₙₒₚᵣₛₜᵤᵥₓ₊₋", strict=True))
 RAISED = dict(zip("0123456789+-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻", strict=True))
 ACCENTS = {"bar": "\u0304", "dot": "\u0307"}
-FUNCTIONS = {"sigmoid": "σ", "maximum": "max", "minimum": "min", "ndtr": "Φ", "logdet": "log det", "logabsdet": "log|det|"}
+FUNCTIONS = {
+    "sigmoid": "σ",
+    "maximum": "max",
+    "minimum": "min",
+    "clamp_min": "max",
+    "clamp_max": "min",
+    "ndtr": "Φ",
+    "logdet": "log det",
+    "logabsdet": "log|det|",
+}
 AFTER = {"inv": "⁻¹", "pinv": "⁺"}
 """Signs after a name."""
 BIG_SIGNS = {"sum": "Σ", "prod": "Π", "max": "max", "min": "min", "logsumexp": "log Σ"}
