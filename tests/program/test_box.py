@@ -55,7 +55,7 @@ def test_what_does_not_end_is_stopped(program: str, kind: str, line: int | None)
     begin = time.perf_counter()
     # a limit of another kind must be met however slow the machine is just now
     found = run(program, timeout=1 if kind == "limit_time" else 60, memory=1 << 29)
-    assert time.perf_counter() - begin < 60
+    assert kind != "limit_time" or time.perf_counter() - begin < 15
     assert found.outcome == "bounded"
     assert found.error is not None and found.error["kind"] == kind
     assert line is None or found.error["line"] == line
