@@ -9,15 +9,18 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from functools import cache
-from importlib.metadata import PackageNotFoundError, version
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from explain.embed.versions import version_of
+
 DIGEST = 32
+OURS = (".py", ".j2", ".css", ".js", ".mo", ".txt")
+"""How the names of files end that pages are made by."""
 FRESH = os.O_CREAT | os.O_EXCL | os.O_WRONLY | getattr(os, "O_BINARY", 0)
 """How a file is opened that nobody else writes."""
 
@@ -83,14 +86,20 @@ def fingerprint() -> str:
 
     found = hashlib.sha256()
     for name in ("sympy", "numpy", "math-core", "jinja2", "pygments"):
-        try:
-            found.update(f"{name} {version(name)}\n".encode())
-        except PackageNotFoundError:  # frozen applications have no metadata
-            found.update(f"{name}\n".encode())
+        found.update(f"{name} {version_of(name)}\n".encode())
     found.update(explain.__version__.encode())
     for folder in (*explain.__path__, str(files("explain.templates"))):
-        for path in sorted(Path(folder).rglob("*")):
-            if path.suffix in (".py", ".j2", ".css", ".js", ".mo", ".txt"):
-                found.update(path.relative_to(folder).as_posix().encode() + b"\0")
-                found.update(path.read_bytes())
+        for path in _files(folder):
+            found.update(path.removeprefix(folder).replace(os.sep, "/").encode() + b"\0")
+            with open(path, "rb") as file:
+                found.update(file.read())
     return found.hexdigest()
+
+
+def _files(folder: str) -> Iterator[str]:
+    """The paths of what takes part below a folder, in an order that is the same everywhere."""
+    for entry in sorted(os.scandir(folder), key=lambda e: e.name):
+        if entry.is_dir():
+            yield from _files(entry.path)
+        elif entry.name.endswith(OURS):
+            yield entry.path
