@@ -8,11 +8,11 @@ import re
 import unicodedata
 from collections.abc import Iterable
 from html import unescape
-from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from explain.embed.versions import version_of
 from explain.errors import InputError
 from explain.site.settings import FILE, Settings
 
@@ -22,8 +22,9 @@ NONE = "none"
 """The setting of a site that wants no font, whatever is installed."""
 TOOLS = {"fontTools": "fonttools", "brotli": "brotli"}
 MADE = "assets/math.woff2"
-FORMULA = re.compile(r"<math\b.*?</math>", re.DOTALL)
-SOURCE = re.compile(r"<annotation\b.*?</annotation>|<[^>]*>", re.DOTALL)
+SOURCE = re.compile(r"<annotation\b[^<]*")
+"""What a formula carries and does not show."""
+SHOWN = re.compile(r">([^<]+)<")
 ALWAYS = "0123456789()[]{}|+-\u2212=,.'/<> \u00a0\u2032\u2061\u2062\u2063\u2064\u2223\u2225\u221a"
 """Characters that browsers put where a formula has others, or none."""
 NAMES = (0, 1, 2, 3, 4, 5, 6, 7, 13, 14)
@@ -32,7 +33,9 @@ NAMES = (0, 1, 2, 3, 4, 5, 6, 7, 13, 14)
 
 def symbols(html: str) -> str:
     """The characters of the formulas in HTML."""
-    return "".join(sorted(set(unescape(SOURCE.sub("", "".join(FORMULA.findall(html)))))))
+    formulas = {part.partition("</math>")[0] for part in html.split("<math")[1:]}
+    shown = SHOWN.findall(SOURCE.sub("", "<".join([*formulas, ""])))
+    return "".join(sorted(set(unescape("".join(set(shown))))))
 
 
 def font_of(settings: Settings, src: Path) -> Path | None:
@@ -61,7 +64,7 @@ def key_of_font(path: Path | None) -> str:
     """What the bytes of a site's font depend on beside its symbols; empty if there is no font."""
     if path is None:
         return ""
-    tools = [f"{package} {version(package)}" for package in TOOLS.values()]
+    tools = [f"{package} {version_of(package)}" for package in TOOLS.values()]
     return " ".join([*tools, hashlib.sha256(path.read_bytes()).hexdigest()])
 
 

@@ -6,6 +6,7 @@ import posixpath
 from collections.abc import Mapping
 from functools import cached_property
 from html import escape
+from types import SimpleNamespace
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -43,6 +44,13 @@ class Frame:
     @cached_property
     def _template(self) -> Any:
         return self._environment.get_template("site/page.j2")
+
+    @cached_property
+    def _said(self) -> SimpleNamespace:
+        """The frame's own words, the same on every page."""
+        said = self._environment.get_template("words/site.j2").make_module({})
+        plain = {name: words for name, words in vars(said).items() if getattr(words, "arguments", None) == ()}
+        return SimpleNamespace(**{name: str(words()) for name, words in plain.items()})
 
     def context(self, page: Page) -> dict[str, Any]:
         """Everything of the frame but the body and what is in it: when this is the same, so is the frame."""
@@ -91,19 +99,18 @@ class Frame:
     def render(self, context: Mapping[str, Any], body: str, headings: tuple[Heading, ...]) -> str:
         """The whole page."""
         toc = [h for h in headings if 1 < h.level <= DEEPEST]
-        return str(self._template.render(context, body=body, toc=toc)) + "\n"
+        return str(self._template.render(context, body=body, toc=toc, say=self._said)) + "\n"
 
     def lost(self) -> str:
         """The page for addresses where nothing is. It is shown at any depth, so its links start from the site's own root;
         and from a disk, or where it was not built for, so its style stands in it."""
-        said = self._environment.get_template("words/site.j2").make_module({})
-        page = Page("404.md", self.lang, "404.md", "", str(said.lost_title()), self.lang)
+        page = Page("404.md", self.lang, "404.md", "", self._said.lost_title, self.lang)
         context = self.context(page) | {
             "base": urlsplit(self.settings.base_url).path or "/",
             "canonical": "",
             **inlined(self.font),
         }
-        return self.render(context, f"<h1>{escape(page.title)}</h1>\n<p>{escape(str(said.lost()))}</p>", ())
+        return self.render(context, f"<h1>{escape(page.title)}</h1>\n<p>{escape(self._said.lost)}</p>", ())
 
     def _nav(self, out: str) -> str:
         """The contents as this page shows them. Pages of one folder share all but the mark of the page itself."""
