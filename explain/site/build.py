@@ -180,7 +180,7 @@ class _Build:
             else:
                 waiting[page.path] = (page, key, context, framed)
         tasks = self._tasks([page for page, *_ in waiting.values()])
-        progress.begin(len(tasks))
+        progress.begin(len(tasks), sum(task.effort for task in tasks))
         for task, done in work(tasks, jobs, executor):
             for path, piece in done.pieces.items():
                 page, key, context, framed = waiting[path]
@@ -190,7 +190,7 @@ class _Build:
                 self.rendered += 1
             if done.fault:
                 self.problems.append(Problem(task.name, 1, f"a fault of explain itself, please report it: {done.fault}"))
-            progress.done(task.name)
+            progress.done(task.name, task.effort)
         progress.end()
 
     def _tasks(self, pages: Sequence[Page]) -> list[Task]:

@@ -22,7 +22,7 @@ def work(tasks: Sequence[Task], jobs: int = 1, executor: Executor | None = None)
     left = list(reversed(tasks))
     if executor is None:
         begun = time.monotonic()
-        alone = 0.0 if sum(task.derives for task in tasks) >= MANY else ALONE
+        alone = 0.0 if sum(task.effort >= 1 for task in tasks) >= MANY else ALONE
         while left and (jobs < 2 or len(left) < 2 or time.monotonic() - begun < alone):
             task = left.pop()
             yield task, do(task)

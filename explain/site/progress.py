@@ -19,16 +19,20 @@ class Progress:
         self._terminal = self._stream.isatty()
         self._begun = self._said = time.monotonic()
         self._count = self._total = 0
+        self._spent = self._ahead = 0.0
         self._width = 0
 
-    def begin(self, total: int) -> None:
-        """So many tasks are ahead."""
+    def begin(self, total: int, effort: float) -> None:
+        """So many tasks are ahead, which are so much work together, in any unit."""
         self._total, self._count = total, 0
+        self._ahead, self._spent = effort, 0.0
         self._begun = self._said = time.monotonic()
 
-    def done(self, name: str) -> None:
-        """One more is done."""
+    def done(self, name: str, effort: float) -> None:
+        """One more is done, which was so much work."""
         self._count += 1
+        self._ahead -= effort
+        self._spent += effort
         now = time.monotonic()
         if self._quiet or not (self._terminal or now - self._said >= EVERY):
             return
@@ -52,5 +56,5 @@ class Progress:
         passed = now - self._begun
         if self._count == self._total or passed < 1:
             return ""
-        seconds = round(passed / self._count * (self._total - self._count))
+        seconds = round(passed / self._spent * self._ahead)
         return f", about {seconds // 60} min left" if seconds >= 120 else f", about {seconds} s left"

@@ -140,6 +140,12 @@ def read_page(path: str, text: str, lang: str, home: str = "") -> tuple[Page, li
 
 
 def _front_matter(path: str, text: str) -> tuple[dict[str, str], str, list[Problem]]:
+    if text.startswith("+++\n"):
+        return (
+            {},
+            text,
+            [Problem(path, 1, "front matter stands between lines --- and has lines KEY: VALUE; +++ (TOML) is not read")],
+        )
     if not text.startswith("---\n"):
         return {}, text, []
     end = text.find("\n---\n", 3)

@@ -15,6 +15,9 @@ from explain.site.piece import Piece, Told
 from explain.site.problems import Problem
 from explain.site.sources import Page
 
+PLAIN = 0.01
+"""The effort of a page without derivations, in derivations."""
+
 
 class PageTask(NamedTuple):
     """Render a page in Markdown. ``cache``: where derivations are kept; ``defaults``: options of its fences; ``src``: the
@@ -30,9 +33,9 @@ class PageTask(NamedTuple):
         return self.page.path
 
     @property
-    def derives(self) -> bool:
-        """Whether there seems to be anything to derive."""
-        return "```explain" in self.page.text
+    def effort(self) -> float:
+        """How many derivations there seem to be; a page without is a small part of one."""
+        return self.page.text.count("```explain") or PLAIN
 
     def work(self) -> dict[str, Piece]:
         """The piece of the page, under its path."""
@@ -48,7 +51,7 @@ class OpTask(NamedTuple):
 
     op: str
     paths: tuple[tuple[str, str], ...]
-    derives: bool = True
+    effort: float = 1
 
     @property
     def name(self) -> str:
@@ -66,7 +69,7 @@ class OpListTask(NamedTuple):
 
     names: tuple[Any, ...]
     paths: tuple[tuple[str, str], ...]
-    derives: bool = False
+    effort: float = PLAIN
 
     @property
     def name(self) -> str:

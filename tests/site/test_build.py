@@ -177,6 +177,7 @@ FAULTS = {
     "display": ("# T\n\n$$\n\\nosuch\n$$\n", 3, r"\nosuch"),
     "front": ("---\ntitle T\n---\n", 2, "lines KEY: VALUE"),
     "front list": ("---\ntags:\n  - a\ntitle:\n  - T\n---\n", 5, "title is one text"),
+    "front in TOML": ("+++\ntitle = 'T'\n+++\n\n# T\n", 1, "between lines ---"),
     "open front": ("---\ntitle: T\n", 1, "ends it"),
     "date": ("---\ntitle: T\ndate: today\n---\n", 3, "2026-01-31"),
     "order": ("---\norder: first\n---\n", 2, "order is a number"),

@@ -138,7 +138,7 @@ class Killing:
     def __init__(self, flag: Path | None) -> None:
         self.flag = flag
         self.name = "killing"
-        self.derives = True
+        self.effort = 1.0
 
     def work(self) -> dict[str, Any]:
         if self.flag is None or not self.flag.exists():
@@ -150,7 +150,7 @@ class Killing:
 
 class Sleeping:
     name = "sleeping"
-    derives = True
+    effort = 1.0
 
     def work(self) -> dict[str, Any]:
         time.sleep(0.05)
