@@ -120,6 +120,18 @@ def transform_slopes(e: Transform, other: tuple[Index, ...]) -> tuple[Expr, Expr
     return bare(own), bare(every)
 
 
+def spelled_out(e: Reduction | Transform) -> Expr:
+    """What an op that formulas hold by its name does, in sums and functions: a softmax as a quotient of exponentials.
+
+    Raises CannotDerive where the op does not say.
+    """
+    op: Any = REGISTRY[e.op]
+    if not hasattr(op, "definition"):
+        raise CannotDerive(f"{e.op}: the op brings no definition")
+    at = (e.at,) if isinstance(e, Transform) else ()
+    return bare(op.definition(_declared(e), *at, e.body, e.bound, **options_of(e)))
+
+
 def options_of(e: Reduction | Transform) -> dict[str, Expr]:
     """The op's options besides the axes, by name."""
     names = [name for name in REGISTRY[e.op].option_defaults if name not in ("dim", "keepdim")] if e.numbers else []

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from explain.derivation.model import Verdict
-from explain.derivation.proof import equal_by_algebra
+from explain.derivation.proof import equal_by_algebra, value_by_algebra
 from explain.derivation.pullback import pull_back_whole
 from explain.derivation.replay import Replay
 from explain.derivation.request import Request
@@ -228,11 +228,13 @@ class _Trial:
     def proved(self, stated: Stated, claimed: np.ndarray, wanted: np.ndarray) -> bool:
         """Whether the formula is the derived one by algebra."""
         (part, *more) = self.parts
-        if more or part.wrt is None:
+        if more:
             return False
+        names = self.names(self.start)
+        if part.wrt is None:
+            return value_by_algebra(stated, part.request, names, wanted.shape)
         pair = self._as_wanted(claimed, wanted)
         shape = wanted.shape if pair is None else pair[1].shape
-        names = self.names(self.start)
         return equal_by_algebra(stated, part.request, part.wrt, names, shape, diagonal=shape != wanted.shape)
 
     # shapes

@@ -16,7 +16,7 @@ import sympy
 from sympy import And, Expr, Not, Or, PolynomialError, S, Symbol
 from sympy.core.relational import Relational
 
-from explain.calculus.rules import definition
+from explain.calculus.rules import definition, spelled_out
 from explain.calculus.symbols import (
     UNIT,
     Call,
@@ -24,8 +24,10 @@ from explain.calculus.symbols import (
     Entry,
     Index,
     Indicator,
+    Reduction,
     Size,
     Total,
+    Transform,
     Where,
     substitute,
 )
@@ -60,7 +62,7 @@ def equal_by_algebra(
     if int(np.prod(shape)) ** (2 if diagonal else 1) > LARGEST:
         return False
     try:
-        derived = derive(_only(request, wrt))
+        derived = derive(replace(request, wanted=(wrt,), sizes={}))
         found = derived.gradients[0].closed_form
         if found is None:
             return False
@@ -74,9 +76,21 @@ def equal_by_algebra(
         return False
 
 
-def _only(request: Request, wrt: int) -> Request:
-    """One gradient, with sizes as numbers."""
-    return replace(request, wanted=(wrt,), sizes={})
+def value_by_algebra(stated: Stated, request: Request, arrays: Mapping[str, Any], shape: tuple[int, ...]) -> bool:
+    """Whether every entry of what is differentiated is itself what a formula states, as ``equal_by_algebra`` does of a
+    gradient; ``shape``: of the value."""
+    if int(np.prod(shape)) > LARGEST:
+        return False
+    try:
+        derived = derive(replace(request, wanted=(), sizes={}))
+        rows = _rows(derived)
+        if derived.output not in rows:
+            return False
+        truth = _Entries(rows)
+        claimed = _claimed(stated, arrays, shape, truth)
+        return all(_vanishes(truth.entry(rows[derived.output], place) - claimed(place)) for place in np.ndindex(shape))
+    except (CannotDerive, InputError, PolynomialError):
+        return False
 
 
 def _rows(d: Derivation) -> dict[str, Formula]:
@@ -147,6 +161,8 @@ class _Entries:
             return self._named(e)
         if isinstance(e, Total):
             return self._total(e)
+        if isinstance(e, Reduction | Transform):
+            return self.explicit(spelled_out(e))
         if isinstance(e, Call):
             return definition(e.op, tuple(self.explicit(a) for a in e.arguments))
         if isinstance(e, Indicator):
@@ -158,7 +174,7 @@ class _Entries:
             return S(flat // stride % modulus)
         if not e.args:
             return e
-        if not (e.is_Add or e.is_Mul or e.is_Pow):
+        if not (e.is_Add or e.is_Mul or e.is_Pow or e.is_Function):
             raise CannotDerive(f"{type(e).__name__} is not written out")
         return e.func(*(self.explicit(a) for a in e.args))
 

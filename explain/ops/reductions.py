@@ -103,6 +103,9 @@ class Mean(Op):
         place, bound = s.reduced(x, out, axes(dim, x.ndim), keepdim)
         return s.total(x[place], *bound) / s.count(*bound)
 
+    def definition(self, s: Any, body: Any, bound: Any) -> Any:
+        return s.total(body, *bound) / s.count(*bound)
+
     def slope(self, s: Any, y: Any, at: Any, position: Any, body: Any, bound: Any) -> Any:
         """Each entry counts 1/n."""
         return 1 / s.count(*bound)

@@ -13,6 +13,7 @@ import numpy as np
 from explain.ops.base import Op, Sample, axes
 from explain.ops.reductions import spread
 from explain.ops.registry import block
+from explain.ops.variance import squares_apart
 
 ADD: Any = np.add
 EPS = 1e-5
@@ -84,6 +85,9 @@ class Standardised(_Along):
         centred = g - xp.mean(g, dim=dim, keepdim=True) - y * xp.mean(g * y, dim=dim, keepdim=True)
         return (centred / xp.deviation(x, dim=dim, eps=eps, keepdim=True),)
 
+    def definition(self, s: Any, at: Any, body: Any, bound: Any, eps: Any) -> Any:
+        return (at - s.total(body, *bound) / s.count(*bound)) / _deviation(s, body, bound, eps)
+
     def written(self, s: Any, at: Any, body: Any, bound: Any, eps: Any) -> Any:
         """How it is shown."""
         return (at - s.reduction("mean", body, *bound)) / _written_deviation(s, body, bound, eps)
@@ -110,9 +114,16 @@ class Deviation(_Scale):
         y = np.sqrt(moments(x, over)[1] + x.dtype.type(eps))
         return y if keepdim else np.squeeze(y, axis=over)[()]
 
+    def definition(self, s: Any, body: Any, bound: Any, eps: Any) -> Any:
+        return _deviation(s, body, bound, eps)
+
     def written(self, s: Any, at: Any, body: Any, bound: Any, eps: Any) -> Any:
         """How it is shown."""
         return _written_deviation(s, body, bound, eps)
+
+
+def _deviation(s: Any, body: Any, bound: Any, eps: Any) -> Any:
+    return (squares_apart(s, body, bound) / s.count(*bound) + eps) ** s.number(0.5)
 
 
 def _written_deviation(s: Any, body: Any, bound: Any, eps: Any) -> Any:

@@ -89,6 +89,11 @@ def _standard(s: Any, body: Any, at: Any, bound: Any) -> Any:
     return at - s.reduction("mean", body, *bound)
 
 
+def squares_apart(s: Any, body: Any, bound: Any) -> Any:
+    """Σ (x − mean)² without a sum in a sum, for comparing: Σ x² − (Σ x)²/n."""
+    return s.total(body * body, *bound) - s.total(body, *bound) ** 2 / s.count(*bound)
+
+
 def _variance(s: Any, body: Any, bound: Any, correction: Any) -> Any:
     """The variance written out: Σ (x − mean)² / (n − correction)."""
     below = s.count(*bound) - s.number(correction) if correction else s.count(*bound)
@@ -115,6 +120,9 @@ class Var(Moment):
     def formula(self, s: Any, out: Any, x: Any, *, dim: Any = None, correction: float = 1, keepdim: bool = False) -> Any:
         place, bound = s.reduced(x, out, axes(dim, x.ndim), keepdim)
         return s.reduction("var", x[place], *bound, correction=correction)
+
+    def definition(self, s: Any, body: Any, bound: Any, correction: Any = 0) -> Any:
+        return squares_apart(s, body, bound) / (s.count(*bound) - correction)
 
     def written(self, s: Any, at: Any, body: Any, bound: Any, correction: Any = None) -> Any:
         """How it is shown; without a correction by its name alone."""
@@ -150,6 +158,9 @@ class Std(Moment):
     def formula(self, s: Any, out: Any, x: Any, *, dim: Any = None, correction: float = 1, keepdim: bool = False) -> Any:
         place, bound = s.reduced(x, out, axes(dim, x.ndim), keepdim)
         return s.reduction("std", x[place], *bound, correction=correction)
+
+    def definition(self, s: Any, body: Any, bound: Any, correction: Any) -> Any:
+        return (squares_apart(s, body, bound) / (s.count(*bound) - correction)) ** s.number(0.5)
 
     def written(self, s: Any, at: Any, body: Any, bound: Any, correction: Any) -> Any:
         """How it is shown."""

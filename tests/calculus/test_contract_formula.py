@@ -14,7 +14,7 @@ import pytest
 from explain.calculus import rules, walk
 from explain.calculus.evaluate import evaluate
 from explain.calculus.namespace import Namespace, Operand, bare, plain_exponents, tensor_operand
-from explain.calculus.symbols import Entry, Index, TensorName, size
+from explain.calculus.symbols import Entry, Index, Reduction, TensorName, Transform, size
 from explain.ops.base import Op, Sample
 from explain.ops.entrywise import Elementwise
 from explain.ops.registry import NUMERIC, REGISTRY
@@ -111,6 +111,21 @@ def test_forward_equals_formula(op: Op, sample: Sample, as_written: bool) -> Non
         else:
             found, expected = evaluate(case.formula(as_written), case.arrays, case.target()), y
         np.testing.assert_allclose(found, expected, rtol=TIGHT, atol=TIGHT)
+
+
+@pytest.mark.parametrize(
+    ("op", "sample"),
+    [p for p in cases() if hasattr(p.values[0], "definition") and not isinstance(p.values[0], Elementwise)],
+)
+def test_what_an_op_is_defined_as_has_its_values(op: Op, sample: Sample) -> None:
+    case = Case(op, sample)
+    formula = plain_exponents(case.formula())
+    kept = [e for e in formula.atoms(Reduction, Transform) if hasattr(REGISTRY[e.op], "definition")]
+    assert kept or op.name == "mean", "its formula is a sum already"
+    for e in kept:
+        spelled = formula.xreplace({e: plain_exponents(rules.spelled_out(e))})
+        found = evaluate(spelled, case.arrays, case.target())
+        np.testing.assert_allclose(found, case.y[case.which], rtol=TIGHT, atol=TIGHT)
 
 
 @pytest.mark.parametrize(("op", "sample"), cases())
