@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from functools import partial
 
 import sympy
 
@@ -44,7 +45,10 @@ def once(call: Callable[[], object]) -> float:
 
 def main() -> None:
     """Print the figures."""
-    net = lambda: explain.expr(NET, wrt=["W1", "b1", "W2"], **AT)  # noqa: E731
+
+    def net() -> explain.Run:
+        return explain.expr(NET, at=AT, wrt=["W1", "b1", "W2"])
+
     run = net()
     d = run.derivation
     forms = [g.closed_form.index for g in d.gradients if g.closed_form]
@@ -59,10 +63,8 @@ def main() -> None:
         run.render(format)
     printed()
     for format in formats:
-        rounds = [
-            (once(lambda f=format: run.render(f)), once(printed), once(lambda f=format: net().render(f)))
-            for _ in range(ROUNDS)
-        ]
+        alone, whole_page = partial(run.render, format), (lambda: net().render(format))  # noqa: B023
+        rounds = [(once(alone), once(printed), once(whole_page)) for _ in range(ROUNDS)]
         render, baseline, whole = (min(times) for times in zip(*rounds, strict=True))
         ratio = render / baseline
         print(f"{format:5} rendering {render * 1e3:6.1f} ms  {ratio:5.2f} x sympy.latex  whole {whole * 1e3:6.1f} ms")
@@ -70,7 +72,7 @@ def main() -> None:
         start = time.perf_counter()
         loop = explain.run(LOOP.format(turns=turns))
         derived = time.perf_counter() - start
-        page = once(lambda r=loop: r.render("md"))
+        page = once(partial(loop.render, "md"))
         size = len(loop.render("md"))
         print(f"{turns:4} turns: {derived / turns * 1e3:5.2f} ms a turn, page {page * 1e3:5.0f} ms, {size} characters")
 
