@@ -7,13 +7,14 @@ import re
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from explain.calculus.rules import says_itself
 from explain.derivation.codec import encode_formula
 from explain.derivation.library import OpEntry
-from explain.derivation.model import Derivation, Step
+from explain.derivation.model import Derivation, Let, Step
 from explain.errors import InputError
 from explain.render.document import environment
 from explain.render.names import distinct, names_in
-from explain.render.step import step_view
+from explain.render.step import defined, step_view
 from explain.render.typeset import Latex, Plain, Typesetter
 
 FORMATS: dict[str, Callable[[int], Typesetter]] = {"md": Latex, "text": Plain}
@@ -38,13 +39,14 @@ def op_view(entry: OpEntry, t: Typesetter | None = None) -> dict[str, Any]:
     found: dict[str, Any] = {
         "name": entry.name, "functions": entry.functions, "methods": entry.methods, "operator": entry.operator,
         "kind": entry.kind, "grad_fn": entry.grad_fn, "special": entry.special, "derivative": entry.derivative,
-        "parts": entry.parts, "formula": None, "steps": [], "title": entry.title, "form_of": entry.form_of,
+        "parts": entry.parts, "formula": None, "steps": [], "title": entry.title, "form_of": entry.form_of, "where": [],
         "program": entry.program, "result": entry.result, "instead": entry.instead,
     }  # fmt: skip
     d = entry.example
     if d is not None and d.steps:
         with distinct(names_in(d)):
             found["steps"] = [step_view(s, d, t) for s in d.steps]
+            found["where"] = [] if entry.parts else [_defined(let, t) for let in _lets(d)]
         if not entry.parts:
             found["formula"] = found["steps"][0]["formula"]
     return found
@@ -59,8 +61,18 @@ def _data(entry: OpEntry, index_base: int) -> dict[str, Any]:
         "operator": entry.operator, "kind": entry.kind, "rule": entry.rule, "grad_fn": entry.grad_fn,
         "special": list(entry.special), "derivative": entry.derivative, "parts": list(entry.parts),
         "formula": _formula(steps[0].formula, t) if steps else None,
+        "where": {let.name: _formula(let.formula, t) for let in _lets(d)} if d is not None and steps else {},
         "inputs": [_input(s, d, t) for s in steps if d is not None],
     }  # fmt: skip
+
+
+def _lets(d: Derivation) -> list[Let]:
+    """The names that what goes back uses beside those of the call; not those that say what they are (A⁻¹)."""
+    return [let for let in d.lets if not says_itself(let.kind)]
+
+
+def _defined(let: Let, t: Typesetter) -> str:
+    return defined(t.entry(let.name, let.formula.letters), let.formula, t)
 
 
 def _input(s: Step, d: Derivation, t: Typesetter) -> dict[str, Any]:

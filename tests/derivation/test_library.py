@@ -72,6 +72,16 @@ def test_no_cell_of_the_table_is_empty(entries: dict[str, OpEntry]) -> None:
                 assert given["name"] and given["vjp"]["latex"] and given["jacobian"]["latex"], data["name"]
 
 
+def test_every_name_that_goes_back_is_said(entries: dict[str, OpEntry]) -> None:
+    """Of the call, its parts, what stands beside as where, or an operation of them (``inv(A)``)."""
+    for data in json.loads(render_library(entries.values(), "json")):
+        d = entries[data["name"]].example
+        said = set(data["where"]) | ({row.name for row in d.rows} if d is not None else set())
+        for given in data["inputs"]:
+            used = {m[0] for m in re.finditer(r"[^\W\d]\w*(?=\[)", given["vjp"]["sympy"] + given["jacobian"]["sympy"])}
+            assert {n for n in used if not n.startswith("bar")} <= said, data["name"]
+
+
 def test_ops_are_found_by_every_name() -> None:
     for name in ("inv", "torch.linalg.inv", "linalg.inv", "Tensor.inverse", "inverse"):
         assert [entry.name for entry in library([name])] == ["inv"], name
