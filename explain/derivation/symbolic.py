@@ -15,6 +15,7 @@ from sympy import Add, Expr, Mul, Pow, S, Tuple
 
 from explain.calculus import walk
 from explain.calculus.express import cancelled, expand_entries, in_terms_of, rehoisted, weight, without_constants
+from explain.calculus.guards import unguarded
 from explain.calculus.hoist import settled
 from explain.calculus.namespace import Namespace, Operand, bare, number_operand, plain_exponents, tensor_operand
 from explain.calculus.symbols import (
@@ -214,6 +215,7 @@ class Deriver:
             return StepFormula(group, name, out, Entry(TensorName(name), *indices), None, {})
         formula, written = (self._entry(group, group.output, indices, out, mode) for mode in (False, True))
         if group.whole == "gradient":  # nobody wrote it: it is what backward did, contracted
+            formula = unguarded(formula)
             written = rehoisted(formula, out)
         return StepFormula(group, name, out, plain_exponents(bare(formula)), bare(written), {})
 

@@ -213,7 +213,22 @@ class Witnesses:
         found = ["not_finite"] if self._ran_into_infinity else []
         for k in self.replay.dependents(leaf):
             found += [kind for kind, _ in self.special_at(k)]
+            if k in self._of_backward and self._guards(k):
+                found.append("pole")
         return found
+
+    @cached_property
+    def _of_backward(self) -> set[int]:
+        """The applications that a backward made, to be differentiated again."""
+        return {k for group in self.plan.groups if group.whole == "gradient" for k in group.applied}
+
+    def _guards(self, k: int) -> bool:
+        """Whether a choice between two values stands at the very point that it was made for: where something is 0."""
+        applied = self.tape.applied[k]
+        source = self.tape.values[applied.inputs[0]].source
+        if applied.op.name != "where" or source is None or self.tape.applied[source[0]].op.name != "equal":
+            return False
+        return bool(np.any(self.tape.values[applied.inputs[0]].array))
 
     def special_at(self, k: int) -> list[tuple[str, int]]:
         applied = self.tape.applied[k]

@@ -181,6 +181,26 @@ def test_a_gradient_that_is_kept_is_told_without_the_deltas_of_its_way_back() ->
     assert "duᵢ = Σⱼ vⱼ·wⱼ·(1 − hᵢⱼ²)" in text
 
 
+ANGLE = """x = torch.tensor({x}, requires_grad=True)
+y = torch.tensor({y})
+(gx,) = torch.autograd.grad(torch.atan2(y, x), x, create_graph=True)
+gx.backward()
+"""
+
+
+def test_a_second_derivative_leaves_out_the_case_that_keeps_a_quotient_finite() -> None:
+    text = run_program(ANGLE.format(x=1.2, y=0.7)).render("text")
+    assert "gx = −y/(x² + y²)" in text and "∂gx/∂x = 2·x·y/(x² + y²)²" in text
+
+
+def test_where_a_quotient_was_kept_finite_the_formula_is_not_judged() -> None:
+    run = run_program(ANGLE.format(x=0.0, y=0.0))
+    second = run.derivations[-1].gradients[0]
+    assert float(second.value) == 0.0
+    formula = next(c for c in second.checks if c.name == "formula")
+    assert (formula.status, formula.reason) == ("not_applicable", "singular")
+
+
 def test_a_variance_without_correction_divides_by_the_count() -> None:
     text = run_program("x = torch.tensor([1., 2., 4.], requires_grad=True)\nx.var(correction=0).backward()\n").render("text")
     assert "= 1/3·Σᵢ (xᵢ − meanᵢ(xᵢ))²" in text
