@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from math import inf
 
 TOKENS = re.compile(
     r"\\begin\{|\\end\{|\\(?:left|right)(?![a-z])\\?[.|<>]?|[{}()\[\]]"
@@ -13,13 +14,18 @@ TOKENS = re.compile(
 
 def sides(tex: str) -> list[str]:
     """The formula cut before each = or ≈ that stands in no bracket, with the first relation in its first part."""
-    cuts = [at for kind, at in _places(tex) if kind == "relation"][1:]
+    return _cut(tex, [at for kind, at, depth in _places(tex) if kind == "relation" and not depth][1:])
+
+
+def terms(tex: str, most: float = inf) -> list[str]:
+    """The formula cut before each +, − or ⊙ that stands in no bracket; a part with more than ``most`` signs is cut
+    inside its parentheses too, the outer ones first."""
+    signs = [(at, depth) for kind, at, depth in _places(tex) if kind == "sign"]
+    cuts: list[int] = []
+    for level in sorted({depth for _, depth in signs}):
+        wide = [(a, b) for a, b in _spans(tex, cuts) if not level or width(tex[a:b]) > most]
+        cuts = sorted([*cuts, *(at for at, depth in signs if depth == level and any(a < at < b for a, b in wide))])
     return _cut(tex, cuts)
-
-
-def terms(tex: str) -> list[str]:
-    """The formula cut before each +, − or ⊙ that stands in no bracket."""
-    return _cut(tex, [at for kind, at in _places(tex) if kind == "sign"])
 
 
 def width(tex: str) -> int:
@@ -33,22 +39,27 @@ def width(tex: str) -> int:
     return len(re.sub(r"[{}_^\\ ]", "", flat))
 
 
-def _places(tex: str) -> Iterator[tuple[str, int]]:
-    """The signs that stand in no bracket: their kind, and where they begin."""
-    depth = 0
+def _places(tex: str) -> Iterator[tuple[str, int, int]]:
+    """The signs that stand in no bracket but parentheses: their kind, where they begin, in how many parentheses."""
+    around: list[str] = []
     for token in TOKENS.finditer(tex):
         word = token[0]
         if token.lastgroup:
-            if depth == 0:
-                yield token.lastgroup, token.start()
+            if all(bracket == "(" for bracket in around):
+                yield token.lastgroup, token.start(), len(around)
         elif word == "\\begin{":
-            depth += 2  # the brace around its name, which closes at once, and itself
+            around += [word, "{"]  # the brace around its name closes at once
+        elif word == "\\end{":
+            around[-1:] = ["{"]
         elif word.startswith("\\left") or word in "{([":
-            depth += 1
+            around.append(word)
         elif word.startswith("\\right") or word in "})]":
-            depth -= 1
-        # an \end closes itself and opens the brace around its name
+            del around[-1:]
+
+
+def _spans(tex: str, cuts: list[int]) -> list[tuple[int, int]]:
+    return list(zip([0, *cuts], [*cuts, len(tex)], strict=True))
 
 
 def _cut(tex: str, cuts: list[int]) -> list[str]:
-    return [tex[a:b] for a, b in zip([0, *cuts], [*cuts, len(tex)], strict=True)]
+    return [tex[a:b] for a, b in _spans(tex, cuts)]

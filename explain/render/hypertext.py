@@ -17,8 +17,10 @@ OPEN, CLOSE = "\ue000", "\ue001"
 PARTS = re.compile(f"{OPEN}([^{CLOSE}]*){CLOSE}|`` (.+?) ``|`([^`]+)`", re.DOTALL)
 AFTER = re.compile(r"[,.;:!?)\]，。；：、！？）》」”]+")
 """Punctuation that no line may begin with; browsers know that of words, but not of formulas."""
-WIDE, WIDER = 36, 60
-"""In signs: what fits on a telephone, and what fits beside a site's contents."""
+WIDE = 36
+"""In signs: what fits on a telephone. Where there is more room, a browser breaks later or not at all."""
+LONG = 20
+"""Characters of a name that a cell of a table holds in one line."""
 MACROS = {"substack": r"\begin{gathered}#1\end{gathered}"}
 
 
@@ -37,10 +39,10 @@ def prose(text: str) -> str:
         if part[1] is None:
             found.append(f"<code>{escape(part[2] or part[3], quote=False)}</code>")
             continue
-        *first, last = map(mathml, parts(part[1], WIDE))
+        *first, last = map(mathml, parts(part[1]))
         if after := AFTER.match(text, at):
             last, at = joined(last, after[0]), after.end()
-        found.append(" ".join([*first, last]))
+        found.append("<wbr>".join([*first, last]))
     found.append(escape(text[at:], quote=False))
     return "".join(found)
 
@@ -55,19 +57,19 @@ def mathml(tex: str, display: bool = False) -> str:
     return _converted(tex, display)
 
 
-def parts(tex: str, most: int) -> list[str]:
-    """The parts of a wide formula between which a line may be broken: before = and ≈, and in a part with more
-    than ``most`` signs before its + and − and ⊙."""
+def parts(tex: str) -> list[str]:
+    """The parts of a wide formula between which a line may be broken: before = and ≈, in a wide part before its + and −
+    and ⊙, and in a term that is still wide before those inside of its parentheses."""
     if width(tex) <= WIDE:
         return [tex]
-    first, *others = [part for side in sides(tex) for part in ([side] if width(side) <= most else terms(side))]
+    first, *others = [part for side in sides(tex) for part in ([side] if width(side) <= WIDE else terms(side, WIDE))]
     return [first, *(f"{{}}{part}" for part in others)]  # an empty group before a sign keeps it between two things
 
 
 def displayed(tex: str) -> str:
     """A formula on a line of its own. A wide one is set in parts, between which a browser may break the line."""
-    found = [mathml(part, True) for part in parts(tex, WIDER)]
-    return found[0] if len(found) == 1 else " ".join(found).replace('<math display="block">', '<math displaystyle="true">')
+    found = [mathml(part, True) for part in parts(tex)]
+    return found[0] if len(found) == 1 else "<wbr>".join(found).replace('<math display="block">', '<math displaystyle="true">')
 
 
 @cache
@@ -104,6 +106,11 @@ def numbered(code: str) -> list[dict[str, Any] | None]:
     return [item and {"number": item[0], "html": lines[item[0] - 1]} for item in numbered_lines(code)]
 
 
+def breaking(name: str) -> str:
+    """A long name in camel case as HTML, with places where a line may be broken."""
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", "<wbr>", escape(name, quote=False)) if len(name) > LONG else escape(name, quote=False)
+
+
 def bare(text: str) -> str:
     """A sentence without its marks: for the title of a window."""
     return text.replace(OPEN, "").replace(CLOSE, "").replace("`", "")
@@ -111,5 +118,5 @@ def bare(text: str) -> str:
 
 FILTERS: dict[str, Callable[..., Any]] = {
     "prose": prose, "inline": inline, "displayed": displayed, "highlighted": highlighted,
-    "numbered": numbered, "bare": bare,
+    "numbered": numbered, "bare": bare, "breaking": breaking,
 }  # fmt: skip

@@ -22,6 +22,16 @@ def test_terms_begin_at_signs_that_stand_in_no_bracket() -> None:
     assert terms(r"\begin{bmatrix}-1 & 2\end{bmatrix} + x") == [r"\begin{bmatrix}-1 & 2\end{bmatrix}", " + x"]
 
 
+def test_what_is_still_wide_is_cut_inside_of_its_parentheses() -> None:
+    wide = r"2\,(a + (b - c)\,[\,i = 1 + j\,] + \left(d - e\right)) + (f + g)"
+    assert terms(wide) == [wide.removesuffix(" + (f + g)"), " + (f + g)"]
+    assert terms(wide, 20) == [
+        r"2\,(a", r" + (b - c)\,[\,i = 1 + j\,]", r" + \left(d - e\right))", " + (f + g)",
+    ]  # fmt: skip
+    assert terms(wide, 12)[:3] == [r"2\,(a", r" + (b", r" - c)\,[\,i = 1 + j\,]"]
+    assert "".join(terms(wide, 0)) == wide
+
+
 def test_only_a_wide_formula_is_set_in_parts() -> None:
     assert displayed("y = a = b").count("<math") == 1
     row = " & ".join(f"{k}.2345" for k in range(5))

@@ -14,7 +14,7 @@ from explain.derivation.program import run_program
 from explain.render.hypertext import inline, mathml, prose
 from tests.render.pages import CASES, run_of
 
-VOID = {"meta", "link", "br", "img", "input", "hr", "path", "rect", "mspace"}
+VOID = {"meta", "link", "br", "img", "input", "hr", "wbr", "path", "rect", "mspace"}
 LANGUAGES = ("en", "zh")
 
 
