@@ -8,7 +8,7 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
-from explain.render.breaks import sides, width
+from explain.render.breaks import sides, terms, width
 from explain.render.hypertext import PARTS, bare, inline
 from explain.render.listing import numbered_lines
 
@@ -122,21 +122,25 @@ def _spaced(line: str) -> str:
 
 @lru_cache(8_192)
 def display(tex: str) -> str:
-    """A formula on lines of its own. A chain of equations that is too long is broken before its signs; what is still too
-    wide for the page is made smaller."""
-    parts = sides(tex)
-    if len(parts) < 2 or width(tex) <= WIDEST:
-        return rf"\fitted{{{tex}}}"
+    """A formula on lines of its own. What is too long is broken before its relations, and a side that is still too long
+    before its signs; what is then too wide for the page is made smaller."""
     lines: list[str] = []
-    line = parts[0]
-    for part in parts[1:]:
-        if lines or width(line + part) > WIDEST:
-            lines.append(line)
-            line = part
+    for side in sides(tex) if width(tex) > WIDEST else [tex]:
+        first, *others = terms(side, WIDEST) if width(side) > WIDEST else [side]
+        if not lines:
+            lines.append(first)
+        elif len(lines) == 1 and width(lines[0] + first) <= WIDEST:
+            lines[0] += first
         else:
-            line += part
-    lines.append(line)
-    body = " \\\\\n".join([lines[0].replace(" = ", " &= ", 1), *("&" + rest.strip() for rest in lines[1:])])
+            lines.append(f"&{first.strip()}")
+        for term in others:
+            if width(lines[-1] + term) <= WIDEST:
+                lines[-1] += term
+            else:
+                lines.append(rf"&\quad {{}}{term.strip()}")
+    if len(lines) == 1:
+        return rf"\fitted{{{tex}}}"
+    body = " \\\\\n".join([lines[0].replace(" = ", " &= ", 1), *lines[1:]])
     return "\\fitted{\\begin{aligned}\n" + body + "\n\\end{aligned}}"
 
 
