@@ -14,7 +14,7 @@ from typing import Any
 from explain.derivation.codec import Arrays, encode_run
 from explain.derivation.model import Formula, Run
 from explain.errors import InputError
-from explain.render import terminal
+from explain.render import breaks, terminal
 from explain.render.claims import diagnosis
 from explain.render.names import distinct, names_in
 from explain.render.page import run_view
@@ -203,6 +203,7 @@ def _environment(lang: str, tight: bool = False) -> Any:
     environment.filters["unbroken"] = lambda text: text.replace(" ", "\u00a0")
     environment.filters["quoted"] = lambda text: text.replace("\n", "\n> ")
     environment.filters["indent_after"] = _indent_after
+    environment.filters["signs"] = breaks.width
     environment.filters["in_cell"] = lambda tex: tex.replace("|", r"\vert ")
     environment.filters["tensor_method"] = lambda name: f"Tensor.{name}"
     environment.filters["aligned"] = lambda lines: " \\\\\n".join(RELATION.sub(r" &\1 ", line, count=1) for line in lines)

@@ -120,7 +120,12 @@ def table(rows: list[dict[str, Any]], say: Any, tell: Any, columns: int, lines: 
     found = []
     for name, shape, entry, value, grad_fn in cells:
         head = f"    {_padded(name, widths[0])}  {_padded(shape, widths[1])}  "
-        found.append(head + broken(entry + (f"  {grad_fn}" if grad_fn else ""), columns, " " * width(head)).lstrip())
+        lead = " " * width(head)
+        told = broken(entry, columns, lead)
+        if grad_fn:
+            beside = width(told.rsplit("\n", 1)[-1]) + 2 + width(grad_fn) <= columns
+            told += f"  {grad_fn}" if beside else f"\n{lead}    {grad_fn}"
+        found.append(head + told.lstrip())
         if value:
             found.append(broken(f"= {value}", columns, " " * width(head)))
     return "\n".join(found)
