@@ -171,7 +171,9 @@ def test_check_of_a_program(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     asked = ["check", str(program), "--of", "loss", "--wrt", "x"]
     assert main([*asked, "--claim", "3*x**2"]) == 0
     assert main([*asked, "--claim", "3*x", "--lang", "zh"]) == 1
-    assert "x[1]" in capsys.readouterr().out
+    assert capsys.readouterr().out.splitlines() == ["proved", "错误：在程序的取值处，元素 x[1] 是 12，而公式给出 6。"]
+    assert main([*asked, "--claim", "3*x", "--lang", "zh", "--format", "json"]) == 1
+    assert json.loads(capsys.readouterr().out)["verdict"] == "wrong"
     assert main([*asked, "--claim", "3*z"]) == 2
     assert "names 'z'" in capsys.readouterr().err
     program.write_text("x = torch.ones(2)\nx.sum().backward()\n")

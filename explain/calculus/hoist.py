@@ -54,6 +54,16 @@ def hoisted(factors: Iterable[Expr], binds: Iterable[Bind], free: Iterable[Bind]
     return Mul(*outside, *counts, *sums)
 
 
+def picked(e: Any, free: tuple[Bind, ...]) -> Any:
+    """The expression with sums over [i = p] gone: of each the one term that is picked. ``free``: the sizes of the indices
+    that are not bound in it."""
+    if not (e.args and e.has(Total) and e.has(Indicator)):
+        return e
+    inside = (*free, *e.limits) if isinstance(e, Total) else free
+    e = rebuild(e, [picked(a, inside) for a in e.args])
+    return hoisted((e.body,), e.limits, free) if isinstance(e, Total) else e
+
+
 def settled(e: Any) -> Any:
     """The expression with every choice made that a factor beside it has made already: [c]·(a if c else b) is [c]·a."""
     if not (e.args and e.has(Where) and e.has(Indicator)):

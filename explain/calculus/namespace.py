@@ -126,12 +126,23 @@ def tensor_operand(name: TensorName, numbers: Sequence[int], as_written: bool) -
     return Operand(numbers, lambda indices: wrap(Entry(name, *indices)))
 
 
-def number_operand(value: int | float, as_written: bool) -> Operand:
-    """The operand of a literal. Evaluated formulas carry UNIT, so that sympy does not multiply the literal out."""
+def number_operand(value: int | float, as_written: bool, numbers: Sequence[int] = ()) -> Operand:
+    """The operand of a literal, or of a tensor of these sizes that holds nothing else. Evaluated formulas carry UNIT, so
+    that sympy does not multiply the literal out."""
     n = symbols.number(value)
     if as_written:
-        return Operand((), lambda _: Written(n))
-    return Operand((), lambda _: n if n.is_zero or abs(n) == 1 or not n.is_finite else n * UNIT)
+        return Operand(numbers, lambda _: Written(n))
+    return Operand(numbers, lambda _: n if n.is_zero or abs(n) == 1 or not n.is_finite else n * UNIT)
+
+
+def identity_operand(numbers: Sequence[int], as_written: bool) -> Operand:
+    """The operand of an identity matrix: 1 where row and column are the same."""
+
+    def entry(indices: Indices) -> Any:
+        e = Indicator(symbols.relation(Eq, *indices))
+        return Written(e) if as_written else e
+
+    return Operand(numbers, entry)
 
 
 class Namespace:

@@ -233,8 +233,9 @@ class _Builder:
         return tuple(found)
 
     def _operand(self, names: dict[int, str], i: int) -> str:
-        number = self.tape.values[i].number
-        return names[i] if number is None else repr(number)
+        v = self.tape.values[i]
+        told = v.number if v.entries is None else v.entries
+        return names[i] if told is None else str(told)
 
     # gradients
 

@@ -155,7 +155,9 @@ def _structure(tape: Tape, output: int) -> Any:
         for k in order
         for a in (tape.applied[k],)
     )
-    values = tuple((v.names, v.origin, v.shape, repr(v.number), v.requires_grad, v.grad_fn) for v in tape.values)
+    values = tuple(
+        (v.names, v.origin, v.shape, repr((v.number, v.entries)), v.requires_grad, v.grad_fn) for v in tape.values
+    )
     return output, applied, values
 
 

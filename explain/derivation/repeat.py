@@ -28,7 +28,7 @@ def signature(tape: Tape, group: Group) -> Hashable | None:
         a = tape.applied[k]
         if type(a.op).given is not Op.given or a.op.kind == "custom":
             return None
-        wiring = tuple([inner.get(i) or ("number", repr(tape.values[i].number)) for i in a.inputs])
+        wiring = tuple([inner.get(i) or ("number", repr((tape.values[i].number, tape.values[i].entries))) for i in a.inputs])
         parts.append((a.op.name, repr(a.options), wiring))
         inner |= {i: ("made", n, slot) for slot, i in enumerate(a.outputs)}
     parts.append((inner[group.output], tape.values[group.output].shape))

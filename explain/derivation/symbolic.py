@@ -16,8 +16,16 @@ from sympy import Add, Expr, Mul, Pow, S, Tuple
 from explain.calculus import walk
 from explain.calculus.express import cancelled, expand_entries, in_terms_of, rehoisted, weight, without_constants
 from explain.calculus.guards import unguarded
-from explain.calculus.hoist import settled
-from explain.calculus.namespace import Namespace, Operand, bare, number_operand, plain_exponents, tensor_operand
+from explain.calculus.hoist import picked, settled
+from explain.calculus.namespace import (
+    Namespace,
+    Operand,
+    bare,
+    identity_operand,
+    number_operand,
+    plain_exponents,
+    tensor_operand,
+)
 from explain.calculus.symbols import (
     UNIT,
     Entry,
@@ -214,6 +222,8 @@ class Deriver:
         if any(not hasattr(self.tape.applied[k].op, "formula") for k in group.applied):
             return StepFormula(group, name, out, Entry(TensorName(name), *indices), None, {})
         formula, written = (self._entry(group, group.output, indices, out, mode) for mode in (False, True))
+        if any(self.tape.values[i].entries == "eye" for k in group.applied for i in self.tape.applied[k].inputs):
+            formula = picked(formula, out)
         if group.whole == "gradient":  # nobody wrote it: it is what backward did, contracted
             formula = unguarded(formula)
             written = rehoisted(formula, out)
@@ -250,6 +260,10 @@ class Deriver:
         v = self.tape.values[value]
         if v.number is not None:
             return number_operand(v.number, as_written)
+        if v.entries == "eye":
+            return identity_operand(v.shape, as_written)
+        if v.entries is not None:
+            return number_operand(v.entries, as_written, v.shape)
         if value in group.inputs:
             return tensor_operand(TensorName(self.names[value]), v.shape, as_written)
 

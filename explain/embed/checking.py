@@ -45,7 +45,7 @@ def add_parser(commands: Any) -> None:
     check.add_argument("--v", metavar="VALUE", help="the cotangent v, for a result with several entries")
     check.add_argument("--shape", action="append", default=[], metavar="NAME=m,n", help="symbolic sizes, without --at")
     check.add_argument("--format", choices=("text", "json"), default="text", help="default: text")
-    check.add_argument("--lang", choices=("en", "zh"), default="en", help="language of the diagnosis")
+    check.add_argument("--lang", choices=("en", "zh"), default="en", help="language of verdict and diagnosis; in JSON the verdict is always English")
     check.add_argument("--timeout", type=float, default=10.0, metavar="SECONDS", help="how long a program may run")
     check.set_defaults(run=run)
 
@@ -53,7 +53,7 @@ def add_parser(commands: Any) -> None:
 def run(options: argparse.Namespace) -> int:
     """Check and print. Returns the exit code."""
     from explain.derivation.model import Verdict
-    from explain.render.claims import diagnosis
+    from explain.render.claims import diagnosis, verdict_text
 
     found = _judged(options)
     if found.claims:
@@ -61,11 +61,11 @@ def run(options: argparse.Namespace) -> int:
     else:
         verdict = Verdict(options.of, options.wrt, options.claim, "undecided", "outcome", {})
         _tell_error(found, options.lang)
-    words = diagnosis(verdict, options.lang)
     if options.format == "json":
-        print(json.dumps({"verdict": verdict.verdict, "diagnosis": words}, ensure_ascii=False))
+        said = {"verdict": verdict.verdict, "diagnosis": diagnosis(verdict, options.lang)}
+        print(json.dumps(said, ensure_ascii=False))
     else:
-        print(verdict.verdict if words is None else f"{verdict.verdict}: {words}")
+        print(verdict_text(verdict, options.lang))
     if found.outcome == "bounded":
         return 3
     if found.outcome == "refused":

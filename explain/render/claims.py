@@ -25,6 +25,12 @@ def diagnosis(verdict: Verdict, lang: str = "en") -> str | None:
     return str(getattr(_words(lang), verdict.reason)({key: _said(v) for key, v in details.items()}))
 
 
+def verdict_text(verdict: Verdict, lang: str = "en") -> str:
+    """The verdict and why, in a line for people."""
+    words, reason = _words(lang), diagnosis(verdict, lang)
+    return str(words.word(verdict.verdict) if reason is None else words.told(verdict.verdict, reason))
+
+
 @cache
 def _words(lang: str) -> Any:
     return templates_in(lang).get_template("words/claims.j2").make_module({})

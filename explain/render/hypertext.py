@@ -69,7 +69,8 @@ def parts(tex: str) -> list[str]:
 def displayed(tex: str) -> str:
     """A formula on a line of its own. A wide one is set in parts, between which a browser may break the line."""
     found = [mathml(part, True) for part in parts(tex)]
-    return found[0] if len(found) == 1 else "<wbr>".join(found).replace('<math display="block">', '<math displaystyle="true">')
+    whole = "<wbr>".join(found)
+    return whole if len(found) == 1 else whole.replace('<math display="block">', '<math displaystyle="true">')
 
 
 @cache
@@ -108,7 +109,8 @@ def numbered(code: str) -> list[dict[str, Any] | None]:
 
 def breaking(name: str) -> str:
     """A long name in camel case as HTML, with places where a line may be broken."""
-    return re.sub(r"(?<=[a-z])(?=[A-Z])", "<wbr>", escape(name, quote=False)) if len(name) > LONG else escape(name, quote=False)
+    text = escape(name, quote=False)
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", "<wbr>", text) if len(name) > LONG else text
 
 
 def bare(text: str) -> str:

@@ -104,7 +104,7 @@ def _name(name: Name) -> _Shown:
     if name.inner is None:
         if name.verbatim:
             return _Shown(_verbatim(name.base), turn=name.turn)
-        core = _word(name.base)
+        core = _upright(name.base) if name.latin else _word(name.base)
         subscripts = list(name.subscripts)
         letter = not core.startswith((r"\mathrm", r"\text"))
         if letter and subscripts and subscripts[0] in ACCENTS:

@@ -37,10 +37,15 @@ TEX_GREEK = {word: "\\" + word for word in GREEK if word in _COMMANDS or (word.i
 TEX_LETTERS = {GREEK[word]: tex for word, tex in TEX_GREEK.items() if not word.startswith("var")}
 
 
+ONE_OF_MANY = re.compile(r"([A-Za-z])([ijkn])")
+"""A letter and an index: what a loop calls an entry, ``for xi, yi in zip(x, y)``."""
+
+
 @dataclass(frozen=True)
 class Name:
     """A name taken apart. ``wrapper``: bar, d or an op's name, with ``inner``; else ``base`` with ``subscripts``;
-    ``verbatim``: to be printed letter by letter; ``turn``: which of several values of one name it is, ``b^(2)``."""
+    ``verbatim``: to be printed letter by letter; ``latin``: no Greek letter, though it is called so; ``turn``: which
+    of several values of one name it is, ``b^(2)``."""
 
     text: str
     wrapper: str = ""
@@ -48,25 +53,36 @@ class Name:
     base: str = ""
     subscripts: tuple[str, ...] = ()
     verbatim: bool = False
+    latin: bool = False
     turn: str = ""
 
 
-_VERBATIM: ContextVar[frozenset[str]] = ContextVar("_VERBATIM", default=frozenset())
+@dataclass(frozen=True)
+class Spelled:
+    """Names of a page that are printed ``verbatim``, and those that are no Greek letters, but ``latin`` ones."""
+
+    verbatim: frozenset[str] = frozenset()
+    latin: frozenset[str] = frozenset()
+
+
+_SPELLED: ContextVar[Spelled] = ContextVar("_SPELLED", default=Spelled())  # noqa: B039 - it is frozen
 
 
 @contextmanager
 def distinct(names: Iterable[str]) -> Iterator[None]:
     """While it lasts, those of the names that would be printed alike (``x1`` and ``x_1``, ``theta`` and ``θ``) are
-    printed verbatim. ``names``: all of a page, wrapped ones (``bar(x1)``) too."""
+    printed verbatim, and ``xi`` beside ``x`` or ``yi`` is printed like ``yi``. ``names``: all of a page, wrapped ones
+    (``bar(x1)``) too."""
     alike: dict[tuple[str, ...], set[str]] = defaultdict(set)
-    before = _VERBATIM.set(frozenset())
+    before = _SPELLED.set(Spelled())
     try:
         for name in map(_innermost, map(split_name, names)):
             alike[_appearance(name)].add(name.text)
-        _VERBATIM.set(frozenset().union(*(found for found in alike.values() if len(found) > 1)))
+        verbatim = frozenset().union(*(found for found in alike.values() if len(found) > 1))
+        _SPELLED.set(Spelled(verbatim, _entries({text for found in alike.values() for text in found}) - verbatim))
         yield
     finally:
-        _VERBATIM.reset(before)
+        _SPELLED.reset(before)
 
 
 def once(function: F) -> F:
@@ -74,12 +90,12 @@ def once(function: F) -> F:
     What it gives may depend on its arguments and on which names are ``distinct``."""
 
     @lru_cache(8192)
-    def known(verbatim: frozenset[str], *arguments: Any, **options: Any) -> Any:
+    def known(spelled: Spelled, *arguments: Any, **options: Any) -> Any:
         return function(*arguments, **options)
 
     @wraps(function)
     def remembered(*arguments: Any, **options: Any) -> Any:
-        return known(_VERBATIM.get(), *arguments, **options)
+        return known(_SPELLED.get(), *arguments, **options)
 
     return remembered  # type: ignore[return-value]
 
@@ -111,6 +127,14 @@ def _symbols(e: Basic) -> frozenset[str]:
     return frozenset(s.name for s in e.atoms(Symbol))
 
 
+def _entries(names: set[str]) -> frozenset[str]:
+    """The Greek words among the names that are rather a letter and an index: ``xi`` where there is a ``yi`` or an ``x``.
+    They are not set with a subscript, for x with an i is any entry of x, and this is one of them."""
+    others = {m[2] for m in map(ONE_OF_MANY.fullmatch, names - GREEK.keys()) if m}
+    words = (m for m in map(ONE_OF_MANY.fullmatch, names & GREEK.keys()) if m)
+    return frozenset(m[0] for m in words if m[1] in names or m[2] in others)
+
+
 def _innermost(name: Name) -> Name:
     return name if name.inner is None else _innermost(name.inner)
 
@@ -128,8 +152,9 @@ def split_name(name: str) -> Name:
     turned = TURNED.fullmatch(name)
     if turned:
         return replace(split_name(turned[1]), text=name, turn=turned[2])
-    if name in _VERBATIM.get():
-        return Name(name, base=name, verbatim=True)
+    spelled = _SPELLED.get()
+    if name in spelled.verbatim or name in spelled.latin:
+        return Name(name, base=name, verbatim=name in spelled.verbatim, latin=name in spelled.latin)
     if name.endswith("_") and name[:-1] in GREEK:
         return Name(name, base=name[:-1])
     pieces = name.split("_")

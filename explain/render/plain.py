@@ -70,7 +70,7 @@ def _name(name: Name) -> tuple[str, bool]:
         text, simple = _name(replace(name, turn="", text=name.text.rpartition("^")[0]))
         return f"{text}⁽{''.join(RAISED[c] for c in name.turn)}⁾", True
     if name.inner is None:
-        base = name.base if name.verbatim else GREEK.get(name.base, name.base)
+        base = name.base if name.verbatim or name.latin else GREEK.get(name.base, name.base)
         if not name.subscripts:
             return base, base[-1] not in "_0123456789"
         if len(name.subscripts) == 1 and name.subscripts[0].isdigit():

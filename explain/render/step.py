@@ -143,6 +143,8 @@ def _details(details: View, t: Typesetter) -> View:
     for key, value in details.items():
         if key in ("x", "z"):
             found[key] = t.name(value)
+        elif key == "inner":
+            found[key] = list(value)  # the rules of what was done before
         elif isinstance(value, tuple):
             found[key] = t.size(value)
         else:

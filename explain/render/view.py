@@ -128,7 +128,8 @@ def _calls(d: Derivation, t: Typesetter) -> View | None:
     """The table of a loop's calls: the first ones, the last ones, and how many there are in all."""
     if not d.repeats:
         return None
-    names = list(dict.fromkeys(name for r in d.repeats for name in r.gradients))
+    sent = dict.fromkeys(name for r in d.repeats for name in r.gradients)
+    names = list(dict.fromkeys([*(g.wrt for g in d.gradients if g.wrt in sent), *sent]))  # in the order of the answers
     shown = d.repeats if len(d.repeats) <= CALLS else (*d.repeats[: CALLS - 4], None, *d.repeats[-3:])
     rows: list[View | None] = []
     for r in shown:

@@ -66,7 +66,7 @@ class Recorder:
         trace = self.trace(tensor)
         if name not in trace.names:
             trace.names.append(name)
-            trace.number = None
+            trace.number, trace.identity = None, False
         if not trace.requires_grad and trace.source is not None and not self._uncut:
             trace.source = None  # a constant under a name of its own: nobody asks how it was computed
 
@@ -80,6 +80,7 @@ class Recorder:
         trace = Trace()
         trace.array = thing
         trace.number = thing if isinstance(thing, int | float) and not isinstance(thing, np.generic) else None
+        trace.identity = False
         trace.names = []
         trace.place = None
         trace.requires_grad = False
@@ -114,8 +115,11 @@ class Recorder:
         trace.is_leaf = tensor.node is None
         trace.grad_fn = tensor.node.name() if tensor.node is not None else None
         literal = getattr(tensor, "literal", None)
-        if literal is not None and not tensor.tracked and np.size(tensor.array) and np.all(tensor.array == literal):
-            trace.number = literal
+        if literal is not None and not tensor.tracked and np.size(tensor.array):
+            if literal == "eye":
+                trace.identity = bool(np.array_equal(tensor.array, np.eye(*tensor.array.shape)))
+            elif np.all(tensor.array == literal):
+                trace.number = literal
         tensor.record = trace
         version = tensor.version
         if version.recorded is None:

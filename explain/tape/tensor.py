@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -117,7 +117,7 @@ class Tensor:
     slot: int
     memory: Version | None
     base: View | None
-    literal: int | float  # the one number that it was made of, as in ``torch.zeros(3)``; unset otherwise
+    literal: int | float | Literal["eye"]  # the number of which all entries were made, or the identity; unset otherwise
     record: Trace
     __array_priority__ = 1000  # numpy scalars and arrays on the left leave the operation to the tensor
 
@@ -365,10 +365,13 @@ class Tensor:
 
 
 def leaf(
-    array: Any, requires_grad: bool = False, kind: type[Tensor] | None = None, literal: int | float | None = None
+    array: Any,
+    requires_grad: bool = False,
+    kind: type[Tensor] | None = None,
+    literal: int | float | Literal["eye"] | None = None,
 ) -> Tensor:
     """A tensor of the program's own around an array or numpy scalar; ``kind``: a subclass of Tensor; ``literal``: the
-    number that all its entries were made of, if there is one.
+    number that all its entries were made of, if there is one, or eye for the identity matrix.
 
     Raises torch's RuntimeError if it cannot require gradients."""
     if requires_grad and array.dtype.kind != "f":

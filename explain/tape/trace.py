@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 from weakref import ref
 
 import numpy as np
@@ -21,7 +21,7 @@ class Trace:
     """The present value of one tensor, or a number or array that took part.
 
     ``array``: its entries when it was made (never written to later). ``number``: the literal if it is a Python number, or a
-    nameless tensor of one.
+    nameless tensor of one. ``identity``: whether it is a nameless identity matrix.
     ``names``: what the program called it, in that order. ``source`` and ``slot``: the call that made it and which output
     it is, None for what the program brought in or cut off. ``origin``: of a detached value the name it had. ``order``
     rises with every trace and call. ``cut``: how the way back to what it was computed from was cut, if it was: detach or
@@ -30,12 +30,13 @@ class Trace:
     """
 
     __slots__ = (
-        "__weakref__", "array", "cut", "derivative", "grad_fn", "is_leaf", "names", "number", "order", "origin", "owner",
-        "place", "requires_grad", "slot", "source",
+        "__weakref__", "array", "cut", "derivative", "grad_fn", "identity", "is_leaf", "names", "number", "order", "origin",
+        "owner", "place", "requires_grad", "slot", "source",
     )  # fmt: skip
 
     array: Any
     number: int | float | None
+    identity: bool
     names: list[str]
     place: Place | None
     requires_grad: bool
@@ -103,13 +104,15 @@ class Walk:
 
 @dataclass(frozen=True, eq=False)
 class Value:
-    """One tensor or number that took part, frozen: see ``Trace``. ``source``: (application, output).
+    """One tensor or number that took part, frozen: see ``Trace``. ``source``: (application, output). ``entries``: what all
+    entries of a nameless array are, or "eye" of an identity matrix, where formulas say that in place of a name.
 
     ``derivative``: (id of the output, id of what it was differentiated by) where the value is itself a gradient."""
 
     id: int
     array: Any
     number: int | float | None = None
+    entries: int | float | Literal["eye"] | None = None
     names: tuple[str, ...] = ()
     place: Place | None = None
     requires_grad: bool = False
@@ -208,7 +211,8 @@ def freeze(ends: Iterable[Trace], walks: Sequence[Walk] = (), given: frozenset[T
         walk = None if call.walk is None else walk_ids[call.walk]
         applied.append(Applied(call.op, inputs, tuple(outputs), call.options, call.place, call.grad_fn, walk))
     arrays = {t for call in calls for t in call.inputs if t.number is not None and _as_array(t, call)}
-    values = [_value(t, ids, applied_ids, t in given, literal=t not in arrays) for t in ordered]
+    letters = {t for call in calls for t in call.inputs if (t in arrays or t.identity) and not _by_entries(t, call)}
+    values = [_value(t, ids, applied_ids, t in given, t not in arrays, t not in letters) for t in ordered]
     backwards = tuple([_backward(walk, ids, applied_ids) for walk in walks])
     return Frozen(Tape((*values, *fillers), tuple(applied), backwards), ids)
 
@@ -241,8 +245,15 @@ def _as_array(t: Trace, call: Call) -> bool:
     return (np.ndim(t.array) > 0 and not call.op.broadcasts) or (finer and float(np.ravel(t.array)[0]) != t.number)
 
 
-def _value(t: Trace, ids: dict[Trace, int], applied: dict[Call, int], given: bool, literal: bool) -> Value:
-    """``literal``: it may stand as a number; where an op sums over its entries or moves them it is an array."""
+def _by_entries(t: Trace, call: Call) -> bool:
+    """Whether an op's formula asks for one entry after the other and takes each as a number."""
+    exact = t.identity or float(np.ravel(t.array)[0]) == t.number
+    return exact and (call.op.broadcasts or call.op.kind == "contraction") and hasattr(call.op, "formula")
+
+
+def _value(t: Trace, ids: dict[Trace, int], applied: dict[Call, int], given: bool, literal: bool, by_entries: bool) -> Value:
+    """``literal``: it may stand as a number; where an op sums over its entries or moves them it is an array.
+    ``by_entries``: its entries may stand as numbers even there."""
     derivative = None
     if t.derivative is not None and not given:
         walk, wrt = t.derivative
@@ -252,6 +263,7 @@ def _value(t: Trace, ids: dict[Trace, int], applied: dict[Call, int], given: boo
         id=ids[t],
         array=t.array,
         number=t.number if literal else None,
+        entries=("eye" if t.identity else None if literal else t.number) if by_entries else None,
         names=tuple(t.names),
         place=t.place,
         requires_grad=t.requires_grad,
@@ -294,7 +306,7 @@ def structure_of(walk: Walk) -> int:
             parts.append(place[t])
             continue
         place[t] = len(place)
-        known = (t.number, t.names[0] if t.names else None, t.origin, t.requires_grad, t.is_leaf)
+        known = (t.number, t.identity, t.names[0] if t.names else None, t.origin, t.requires_grad, t.is_leaf)
         parts.append((np.shape(t.array), getattr(getattr(t.array, "dtype", None), "char", None), *known))
         if t.derivative is not None:
             whole, wrt = t.derivative

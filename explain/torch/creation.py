@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -44,8 +44,9 @@ def sizes(given: tuple[Any, ...], name: str) -> tuple[int, ...]:
     return tuple(found)
 
 
-def finished(array: Any, requires_grad: bool, literal: int | float | None = None) -> Tensor:
-    """A new leaf around freshly made entries; a 0-d one as a numpy scalar. ``literal``: the number of which all are."""
+def finished(array: Any, requires_grad: bool, literal: int | float | Literal["eye"] | None = None) -> Tensor:
+    """A new leaf around freshly made entries; a 0-d one as a numpy scalar. ``literal``: the number of which all are,
+    or eye for the identity matrix."""
     return leaf(array if array.ndim else array[()], requires_grad, literal=literal)
 
 
@@ -237,7 +238,7 @@ def eye(n: int, m: int | None = None, *, dtype: Any = None, requires_grad: bool 
     check_place("eye", place)
     if n < 0 or (m is not None and m < 0):
         raise RuntimeError(f"n must be greater or equal to 0, got {n}")
-    return finished(np.eye(n, m, dtype=_numpy_dtype(dtype, dtypes.default.floating)), requires_grad)
+    return finished(np.eye(n, m, dtype=_numpy_dtype(dtype, dtypes.default.floating)), requires_grad, "eye")
 
 
 def _triangle(lower: bool) -> Callable[..., Tensor]:

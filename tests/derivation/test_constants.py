@@ -15,7 +15,11 @@ TABLE = [  # what y is, the formula of one entry, the names of what was given
     ("x + torch.ones(3, 2)", "x[j] + 1", []),
     ("x * torch.full((2,), 0.1)", "1/10*x[i]", []),
     ("x * torch.tensor([3., 4.])", "x[i]*c[i]", ["c"]),
-    ("torch.ones(2, 2) @ x + torch.tensor([1., 2.])", "Sum(c_1[i, j]*x[j], (j, 0, 1)) + c_2[i]", ["c_1", "c_2"]),
+    ("torch.ones(2, 2) @ x + torch.tensor([1., 2.])", "Sum(x[j], (j, 0, 1)) + c[i]", ["c"]),
+    ("torch.diag(x) - torch.eye(2)", "Indicator(j == i)*x[i] - Indicator(i == j)", []),
+    ("torch.eye(2) @ x", "Sum(Indicator(i == j)*x[j], (j, 0, 1))", []),
+    ("torch.full((2, 2), 3.) @ x", "Sum(3*x[j], (j, 0, 1))", []),
+    ("torch.linalg.solve(torch.eye(2), x)", "Sum(inv(c[k, l], (k, 0, 1), (l, 0, 1), at=(i, j))*x[j], (j, 0, 1))", ["c"]),
     ("x * (torch.zeros(2) + 4)", "4*x[i]", []),  # computed, of numbers alone
 ]
 
@@ -28,6 +32,15 @@ def test_what_nameless_constants_are_called(code: str, formula: str, given: list
     assert found is not None and formula_text(found.e) == formula
     assert [r.name for r in d.rows if r.kind == "given"] == given
     assert d.ok
+
+
+def test_an_identity_matrix_without_a_name_is_the_identity_in_every_form() -> None:
+    start = "W = torch.tensor([[1., 2.], [3., 4.]], requires_grad=True)\n"
+    d = explain.run(f"{start}y = W @ torch.eye(2) - torch.eye(2)\n(y * y).sum().backward()").derivation
+    closed = d.gradients[0].closed_form
+    assert closed is not None and closed.index is not None and d.ok
+    assert formula_text(closed.index.e) == "2*(-Indicator(i == j) + W[i, j])"
+    assert str(closed.matrix) == "2*(W - eye(2))"
 
 
 def test_a_named_constant_and_one_that_is_written_to_keep_their_names() -> None:

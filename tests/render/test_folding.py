@@ -47,3 +47,13 @@ def test_what_is_left_out_shows() -> None:
     assert ranges([1, 2, 3, 4, 5, 6, 9]) == ["1–6", "9"]
     text = decay(40).render("text")
     assert "c̄ᵢ = c̄ᵢ|h + … + c̄ᵢ|h⁽¹⁾" in text and "steps 3, …, 81 add" in " ".join(text.split())
+
+
+def test_the_table_of_calls_has_the_order_of_the_answers() -> None:
+    text = run_program(
+        "w = torch.tensor(0.5, requires_grad=True)\nb = torch.tensor(0.1, requires_grad=True)\n"
+        "for xi, yi in zip(torch.tensor([1., 2.]), torch.tensor([2., 4.])):\n    ((b + w * xi - yi) ** 2).backward()\n"
+    ).render("md")
+    assert text.index(r"\partial w") < text.index(r"\partial b")
+    (head,) = (line for line in text.split("\n") if line.startswith("| call"))
+    assert head.index(r"\bar w") < head.index(r"\bar b")

@@ -214,6 +214,16 @@ ALIKE = {
 }  # fmt: skip
 
 
+def test_xi_beside_yi_is_a_letter_and_an_index() -> None:
+    for others in (["yi"], ["x"], ["bar(x)"], ["hi", "w"]):
+        with distinct(["xi", *others]):
+            assert latex_name("xi") == r"\mathrm{xi}"
+            assert latex_name("bar(xi)") == r"\overline{\mathrm{xi}}"
+    for others in ([], ["y"], ["pi"], ["wi_2"]):
+        with distinct(["xi", *others]):
+            assert latex_name("xi") == r"\xi"
+
+
 def test_names_that_look_alike_are_printed_verbatim() -> None:
     with distinct(ALIKE):
         assert {name: latex_name(name) for name in ALIKE} == ALIKE

@@ -101,3 +101,27 @@ def test_what_was_assigned_to_entries_is_said_with_their_indices(words: str) -> 
 )
 def test_a_name_that_is_taken_gets_a_number(base: str, taken: str, name: str) -> None:
     assert unused_name(base, taken.split()) == name
+
+
+def test_a_bag_of_embeddings_says_what_it_adds() -> None:
+    source = "bag = nn.EmbeddingBag(3, 2, mode='mean')\nbag(torch.tensor([[0, 2]])).sum().backward()\n"
+    assert "1 over their number in a mean. Each row gets the upstream of" in " ".join(
+        run_program(source).render("text").split()
+    )
+
+
+@pytest.mark.parametrize("call", ["jacobian(lambda t: t**2, x)", "hessian(lambda t: (t**3).sum(), x)"])
+def test_nobody_is_told_of_detaching_that_a_function_of_torch_does(call: str) -> None:
+    text = run_program(
+        f"from torch.autograd.functional import hessian, jacobian\nx = torch.ones(2, requires_grad=True)\nJ = {call}\n"
+    ).render("text")
+    assert "its history" not in text and "held fixed" not in text
+
+
+@pytest.mark.parametrize(("format", "sign"), [("md", "sends back"), ("html", "sends back")])
+def test_a_column_for_what_is_sent_back_stands_where_something_is(format: str, sign: str) -> None:
+    start = "from torch.autograd.functional import jacobian\nx = torch.ones(2, requires_grad=True)\n"
+    f = "(lambda t: (t * t).exp() * 2)"
+    assert sign in run_program(f"{start}y = {f}(x).sum()\ny.backward()\n").render(format)
+    whole = run_program(f"{start}J = jacobian({f}, x)\n").render(format)
+    assert "computes" in whole and sign not in whole

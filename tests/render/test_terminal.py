@@ -64,10 +64,10 @@ def test_the_calls_of_a_loop_whose_gradients_are_wide_stand_below_each_other() -
         "    loss = ((torch.tensor([0.25, 0.125]) @ W + b) ** 2).sum()\n"
         "    loss.backward()\n"
     )
-    assert "\n    call  line  loss    b̄" in turns.render("text", width=120)
+    assert "\n    call  line  loss    W̄" in turns.render("text", width=120)
     page = turns.render("text", width=60, show="answer")
     assert max(map(columns, page.split("\n"))) <= 60
-    assert "\n    4     5     0.4219\n        b̄ = [0.75, 0.75, 0.75]\n        W̄ = [[" in page
+    assert "\n    4     5     0.4219\n        W̄ = [[" in page and "\n        b̄ = [0.75, 0.75, 0.75]" in page
 
 
 IN_ASCII = [
@@ -95,3 +95,8 @@ def test_every_page_is_readable_in_ascii(name: str) -> None:
     page = run_of(name).render("text")
     shown = carried(page, "ascii")
     assert shown.isascii(), {c for c in shown if not c.isascii()}
+
+
+def test_a_formula_is_not_broken_for_the_grad_fn_beside_it() -> None:
+    text = explain.expr("(1 - x[0])**2 + 100*(x[1] - x[0]**2)**2", x=[-1, 2]).render("text", width=60)
+    assert "= (1 − x₁)² + 100·(x₂ − x₁²)²\n                     AddBackward0\n" in text
