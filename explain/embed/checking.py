@@ -45,7 +45,9 @@ def add_parser(commands: Any) -> None:
     check.add_argument("--v", metavar="VALUE", help="the cotangent v, for a result with several entries")
     check.add_argument("--shape", action="append", default=[], metavar="NAME=m,n", help="symbolic sizes, without --at")
     check.add_argument("--format", choices=("text", "json"), default="text", help="default: text")
-    check.add_argument("--lang", choices=("en", "zh"), default="en", help="language of verdict and diagnosis; in JSON the verdict is always English")
+    check.add_argument(
+        "--lang", choices=("en", "zh"), default="en", help="language of the words; in JSON the verdict stays English"
+    )
     check.add_argument("--timeout", type=float, default=10.0, metavar="SECONDS", help="how long a program may run")
     check.set_defaults(run=run)
 

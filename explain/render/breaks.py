@@ -8,8 +8,12 @@ from math import inf
 
 TOKENS = re.compile(
     r"\\begin\{|\\end\{|\\(?:left|right)(?![a-z])\\?[.|<>]?|[{}()\[\]]"
-    r"|(?P<relation> = | \\approx )|(?P<sign> \+ | - | \\odot )"
+    r"|(?P<relation> = | \\approx )|(?P<sign> \+ | - | \\odot )|(?P<sum>(?<=[)}\]]) (?=\\sum))"
 )
+NO_FACTOR = re.compile(r"(?:\\t?frac\{\d+\}\{\d+\}|\\sum_\{[^{}]*\})$")
+"""What a sum is not parted from: a number, another sum."""
+SHORT = 18
+"""Signs of parentheses, with what they hold, that are not broken."""
 
 
 def sides(tex: str) -> list[str]:
@@ -19,12 +23,14 @@ def sides(tex: str) -> list[str]:
 
 def terms(tex: str, most: float = inf) -> list[str]:
     """The formula cut before each +, − or ⊙ that stands in no bracket; a part with more than ``most`` signs is cut
-    inside its parentheses too, the outer ones first."""
-    signs = [(at, depth) for kind, at, depth in _places(tex) if kind == "sign"]
+    before the sums that are a factor in it, and inside its parentheses where they are long, the outer ones first."""
+    signs = [
+        (at, (depth, kind == "sum")) for kind, at, depth in _places(tex) if kind == "sign" or _is_factor(kind, tex[:at])
+    ]
     cuts: list[int] = []
-    for level in sorted({depth for _, depth in signs}):
-        wide = [(a, b) for a, b in _spans(tex, cuts) if not level or width(tex[a:b]) > most]
-        cuts = sorted([*cuts, *(at for at, depth in signs if depth == level and any(a < at < b for a, b in wide))])
+    for level in sorted({(0, False), *(level for _, level in signs)}):
+        wide = [(a, b) for a, b in _spans(tex, cuts) if level == (0, False) or width(tex[a:b]) > most]
+        cuts = sorted([*cuts, *(at for at, of in signs if of == level and any(a < at < b for a, b in wide))])
     return _cut(tex, cuts)
 
 
@@ -39,22 +45,32 @@ def width(tex: str) -> int:
     return len(re.sub(r"[{}_^\\ ]", "", flat))
 
 
+def _is_factor(kind: str, before: str) -> bool:
+    """Whether it is a sum that stands behind a factor."""
+    return kind == "sum" and NO_FACTOR.search(before) is None
+
+
 def _places(tex: str) -> Iterator[tuple[str, int, int]]:
-    """The signs that stand in no bracket but parentheses: their kind, where they begin, in how many parentheses."""
-    around: list[str] = []
+    """The signs that stand in no bracket but long parentheses: their kind, where they begin, in how many parentheses."""
+    around: list[tuple[str, int]] = []
+    ends: dict[int, int] = {}
+    found: list[tuple[str, int, list[int]]] = []
     for token in TOKENS.finditer(tex):
         word = token[0]
         if token.lastgroup:
-            if all(bracket == "(" for bracket in around):
-                yield token.lastgroup, token.start(), len(around)
+            if all(bracket == "(" for bracket, _ in around):
+                found.append((token.lastgroup, token.start(), [start for _, start in around]))
         elif word == "\\begin{":
-            around += [word, "{"]  # the brace around its name closes at once
+            around += [(word, 0), ("{", 0)]  # the brace around its name closes at once
         elif word == "\\end{":
-            around[-1:] = ["{"]
+            around[-1:] = [("{", 0)]
         elif word.startswith("\\left") or word in "{([":
-            around.append(word)
-        elif word.startswith("\\right") or word in "})]":
-            del around[-1:]
+            around.append((word, token.start()))
+        elif around:
+            ends[around.pop()[1]] = token.end()
+    for kind, at, starts in found:
+        if all(width(tex[start : ends.get(start)]) > SHORT for start in starts):
+            yield kind, at, len(starts)
 
 
 def _spans(tex: str, cuts: list[int]) -> list[tuple[int, int]]:

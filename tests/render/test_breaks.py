@@ -23,13 +23,21 @@ def test_terms_begin_at_signs_that_stand_in_no_bracket() -> None:
 
 
 def test_what_is_still_wide_is_cut_inside_of_its_parentheses() -> None:
-    wide = r"2\,(a + (b - c)\,[\,i = 1 + j\,] + \left(d - e\right)) + (f + g)"
+    long = r"(\mathrm{first} - \mathrm{second} + \mathrm{third})"
+    wide = rf"2\,(a + {long}\,[\,i = 1 + j\,] + (b - c) + \left(d - e\right)) + (f + g)"
     assert terms(wide) == [wide.removesuffix(" + (f + g)"), " + (f + g)"]
-    assert terms(wide, 20) == [
-        r"2\,(a", r" + (b - c)\,[\,i = 1 + j\,]", r" + \left(d - e\right))", " + (f + g)",
-    ]  # fmt: skip
-    assert terms(wide, 12)[:3] == [r"2\,(a", r" + (b", r" - c)\,[\,i = 1 + j\,]"]
+    outer = [r"2\,(a", rf" + {long}\,[\,i = 1 + j\,]", " + (b - c)", r" + \left(d - e\right))", " + (f + g)"]
+    assert terms(wide, 36) == outer
+    assert terms(wide, 20)[1:4] == [r" + (\mathrm{first}", r" - \mathrm{second}", r" + \mathrm{third})\,[\,i = 1 + j\,]"]
     assert "".join(terms(wide, 0)) == wide
+
+
+def test_a_wide_product_is_cut_before_the_sums_in_it() -> None:
+    product = r"\tfrac{1}{12} \sum_k X_{ki}\,(1 - h_{kj}^2) \sum_l (W_2)_{jl} \sum_m y_m"
+    assert terms(product) == [product]
+    assert terms(product, 12) == [
+        r"\tfrac{1}{12} \sum_k X_{ki}\,(1 - h_{kj}^2)", r" \sum_l (W_2)_{jl}", r" \sum_m y_m",
+    ]  # fmt: skip
 
 
 def test_only_a_wide_formula_is_set_in_parts() -> None:
