@@ -66,7 +66,7 @@ def parts(e: Expr) -> Parts:
     ordered = sorted(above, key=rank)
     after = tuple(f for f in ordered if rank(f) >= BRACKET)
     inside = tuple(f for f in ordered if rank(f) < BRACKET)
-    if below and not inside and len(after) == 1 and not is_big(after[0]):
+    if below and not inside and len(after) == 1 and not (is_big(after[0]) or isinstance(after[0], Where)):
         inside, after = after, ()
     return Parts(bool(number < 0), abs(number), inside, after, tuple(sorted(below, key=rank)))
 
@@ -116,7 +116,7 @@ def rank(e: Expr) -> int:
         return UPSTREAM_TOTAL if total else UPSTREAM
     if total:
         return TOTAL
-    if isinstance(e, Indicator):
+    if isinstance(e, Indicator | Where):
         return BRACKET
     base = e.base if e.is_Pow else e
     if base.is_Number or base is S.Pi:

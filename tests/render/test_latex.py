@@ -160,6 +160,11 @@ TABLE = [
     ("Indicator(Holds(m0[i]))", r"[\,(m_0)_i\,]"),
     ("Indicator(not Holds(s[i]))", r"[\,\lnot s_i\,]"),
     ("Where(x > 0, x, 0)", r"\begin{cases} x, & x > 0 \\ 0, & x \le 0 \end{cases}"),
+    (
+        "Where(x > 0, x, 0)/sqrt(3)",
+        r"\frac{1}{\sqrt{3}}\,\left( \begin{cases} x, & x > 0 \\ 0, & x \le 0 \end{cases} \right)",
+    ),
+    ("y*Where(x > 0, x, 0)/z", r"\frac{y}{z}\,\left( \begin{cases} x, & x > 0 \\ 0, & x \le 0 \end{cases} \right)"),
     ("Where(x > y, 0, Indicator(i == 2))", r"\begin{cases} 0, & x > y \\ {}[\,i = 3\,], & x \le y \end{cases}"),
     ("x[Digit(i, 3, 2), Digit(i, 1, 3)]", r"x_{(\lfloor (i-1)/3 \rfloor \bmod 2)+1,\,((i-1) \bmod 3)+1}"),
     ("i*x[i]", r"(i - 1)\,x_i"),
