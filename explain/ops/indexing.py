@@ -11,14 +11,30 @@ from explain.ops.registry import block
 
 
 class Slot:
-    """Stands in an index for an integer tensor or mask that is an input of the op. ``k`` counts them."""
+    """Stands in an index for an integer tensor or mask that is an input of the op. ``k`` counts them; ``run``: the tensor is
+    0, 1, 2, …, so that its entry at a position is the position."""
 
-    def __init__(self, k: int, mask: bool) -> None:
+    def __init__(self, k: int, mask: bool, run: bool = False) -> None:
         self.k = k
         self.mask = mask
+        self.run = run
 
     def __repr__(self) -> str:
-        return f"tensor{self.k}"
+        return f"tensor{self.k}{' counting' if self.run else ''}"
+
+
+def _counts(tensor: Any) -> bool:
+    """Whether an index tensor is 0, 1, 2, …"""
+    entries = plain_array(tensor)
+    if entries.ndim != 1 or entries.dtype.kind != "i" or len(entries) < 2:
+        return False
+    return bool(np.all(np.diff(entries, prepend=-1) == 1))
+
+
+def _apart(parts: list[Any]) -> bool:
+    """Whether something stands between index tensors: then their axes come first. Integers, applied before, do not count."""
+    at = [k for k, part in enumerate(p for p in parts if p is None or isinstance(p, Slot | slice)) if isinstance(part, Slot)]
+    return bool(at) and at[-1] - at[0] >= len(at)
 
 
 @block
@@ -43,8 +59,18 @@ class Index(Op):
         Sample(((3, 2), np.array([0, 2, 1]), np.array([1, 1, 0])), {"index": (Slot(0, False), Slot(1, False))}),
         Sample(((2, 3), np.array([[True, False, True], [False, False, True]])), {"index": (Slot(0, True),)}),
         Sample(((3, 2), np.array([-1, 0])), {"index": (Slot(0, False),)}),
+        Sample(((3, 2), np.array([True, False, True])), {"index": (Slot(0, True),)}),
+        Sample(((2, 3, 2), np.array([[True, False, True], [False, False, True]])), {"index": (Slot(0, True), slice(1))}),
+        Sample(((2, 3, 2), np.array([True, False, True])), {"index": (1, Slot(0, True))}),
+        Sample(((2, 3), np.array([False, True, True])), {"index": (slice(None), Slot(0, True))}),
         Sample(((2, 3, 4), np.array([1, -3])), {"index": (0, slice(None), Slot(0, False))}),
         Sample(((2, 3, 4), np.array([1, 0]), np.array([2, 2])), {"index": (Slot(0, False), slice(1, 3), Slot(1, False))}),
+        Sample(((3, 2), np.array([0, 1]), np.array([1, 0])), {"index": (Slot(0, False, True), Slot(1, False))}),
+        Sample(((2, 3, 4), np.array([[0], [1]]), np.array([2, 0])), {"index": (..., Slot(0, False), Slot(1, False))}),
+        Sample(((4, 3, 2), np.array([3, 0]), np.array([1, 0])), {"index": (Slot(0, False), 1, Slot(1, False))}),
+        Sample(((3, 2), np.array([2, 0]), np.array([1, 0])), {"index": (Slot(0, False), None, Slot(1, False))}),
+        Sample(((2, 3, 2), np.array([2, 0]), np.array([1, 0])), {"index": (1, None, Slot(0, False), Slot(1, False))}),
+        Sample(((4, 3, 2), np.array([1, 0])), {"index": (None, 1, slice(None), Slot(0, False))}),
     )
 
     def bind(self, *args: Any, **kwargs: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
@@ -54,8 +80,8 @@ class Index(Op):
         parts: list[Any] = []
         tensors: list[Any] = []
         for part in index if isinstance(index, tuple) else (index,):
-            if isinstance(part, list):
-                part = np.array(part) if part else np.zeros(0, np.int64)
+            if isinstance(part, list | tuple | range):
+                part = np.array(part) if len(part) else np.zeros(0, np.int64)
             elif isinstance(part, bool):
                 part = np.array(part)
             if hasattr(part, "dtype") and part.ndim == 0 and str(part.dtype).removeprefix("torch.") in ("int64", "int32"):
@@ -77,6 +103,8 @@ class Index(Op):
                 raise ValueError("step must be greater than zero")
             parts.append(part)
         self._check(tuple(x.shape), parts, tensors)
+        if len(tensors) > 1:  # beside another, x[range(n), t]; alone it is a copy
+            parts = [Slot(p.k, False, True) if isinstance(p, Slot) and _counts(tensors[p.k]) else p for p in parts]
         return (x, *tensors), {"index": tuple(parts)}
 
     def _check(self, shape: Shape, parts: list[Any], tensors: list[Any]) -> None:
@@ -153,13 +181,24 @@ class Index(Op):
             return view[left]
         return x[(*index, Ellipsis)] if Ellipsis not in index and isinstance(x, np.ndarray) else x[index]
 
+    @staticmethod
+    def mask_of(index: tuple[Any, ...]) -> int | None:
+        """Which input of the op is a mask that alone picks entries: then p0, p1, … are where it is true, axis by axis."""
+        slots = [p for p in index if isinstance(p, Slot)]
+        return 1 if len(slots) == 1 and slots[0].mask else None
+
+    def picks_by(self, shapes: tuple[Shape, ...], *, index: tuple[Any, ...]) -> int | None:
+        """``mask_of``, for derivations: sums over where the mask is true are sums over all with a bracket."""
+        return self.mask_of(index)
+
     @classmethod
     def positions(cls, shape: Shape, index: tuple[Any, ...], tensors: Any) -> dict[str, Any]:
-        """Where the entries come from, one array per axis (p0, p1, …); none where the formula says it itself."""
-        slots = [p for p in index if isinstance(p, Slot)]
-        ints = any(isinstance(p, int | np.integer) for p in index)
-        plain = len(slots) < 2 and not any(p.mask for p in slots) and not (slots and ints)
-        if plain and all(np.all(np.asarray(t) >= 0) for t in tensors):
+        """Where the entries come from, one array per axis (p0, p1, …); of a mask that stands alone where it is true; none
+        where the formula says it itself."""
+        if cls.mask_of(index) is not None:
+            return {f"p{k}": p for k, p in enumerate(np.nonzero(plain_array(tensors[0])))}
+        masks = any(isinstance(p, Slot) and p.mask for p in index)
+        if not masks and all(np.all(np.asarray(t) >= 0) for t in tensors):
             return {}
         flat = cls.read(np.arange(int(np.prod(shape))).reshape(shape), index, tensors)
         return {f"p{k}": p for k, p in enumerate(np.unravel_index(flat, shape))}
@@ -191,17 +230,26 @@ class Index(Op):
         return self.positions(x.shape, options["index"], tensors)
 
     def formula(self, s: Any, out: Any, x: Any, *tensors: Any, index: tuple[Any, ...]) -> Any:
-        if s.is_given("p0"):
+        masked = self.mask_of(index) is not None
+        if s.is_given("p0") and not masked:
             return x[tuple(s.given(f"p{k}")[out] for k in range(x.ndim))]
         place: list[Any] = []
         rest = list(out)
-        for axis, part in self.by_axis(x.numbers, index, tensors):
+        picked: list[Any] | None = None  # the axes that all index tensors, broadcast together, put in their place
+        rank = 1 if masked else max((t.ndim for t in tensors), default=0)
+        parts = self.by_axis(x.numbers, index, tensors)
+        if _apart([part for _, part in parts]):
+            picked, rest = rest[:rank], rest[rank:]
+        for axis, part in parts:
             if axis is None:
                 rest.pop(0)
             elif isinstance(part, Slot):
-                rank = tensors[part.k].ndim
-                place.append(s.position(tensors[part.k][tuple(rest[:rank])]))
-                del rest[:rank]
+                if picked is None:
+                    picked, rest = rest[:rank], rest[rank:]
+                if part.mask:
+                    place += [s.position(s.given(f"p{k}")[picked[-1]]) for k in range(tensors[part.k].ndim)]
+                    continue
+                place.append(picked[-1] if part.run else s.position(tensors[part.k].at(tuple(picked))))
             elif isinstance(part, slice):
                 start, _, step = part.indices(x.numbers[axis])
                 place.append(start + step * rest.pop(0))
