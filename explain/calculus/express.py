@@ -6,16 +6,19 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sympy import Add, Dummy, Expr, Mul, Rational, S, Symbol, Tuple, cancel, factor_terms
+from sympy import Add, Dummy, Eq, Expr, Mul, Rational, S, Symbol, Tuple, cancel, factor_terms
 from sympy.core.basic import Basic
 
 from explain.calculus.hoist import Bind, hoisted
 from explain.calculus.symbols import (
     UNIT,
     Binding,
+    Call,
     Entry,
     Index,
+    Indicator,
     Opaque,
+    Single,
     TensorName,
     Total,
     Transform,
@@ -46,24 +49,24 @@ def _replace(e: Any, base: Expr, root: Expr, out: tuple[Index, ...], name: Tenso
     if not e.args:
         return e
     if root != 1 and e.is_Pow and e.exp.is_Rational and (e.exp / root).is_Integer:
-        found = _matched(base, e.base, out)
+        found = matched(base, e.base, out)
         if found is not None:
             return Entry(name, *found) ** (e.exp / root)
     if root == 1:
-        found = _matched(base, e, out)
+        found = matched(base, e, out)
         if found is not None:
             return Entry(name, *found)
     return rebuild(e, [_replace(a, base, root, out, name) for a in e.args])
 
 
-def _matched(pattern: Any, e: Any, out: tuple[Index, ...]) -> tuple[Any, ...] | None:
+def matched(pattern: Any, e: Any, out: tuple[Index, ...]) -> tuple[Any, ...] | None:
     """The indices at which ``e`` is an instance of ``pattern``, or None."""
     found: dict[Index, Any] = {}
     if not _unify(pattern, e, {i for i in out if isinstance(i, Index)}, found):
         return None
-    if any(isinstance(i, Index) and i not in found for i in out):
+    if any(isinstance(i, Index) and i not in found and not isinstance(i, Single) for i in out):
         return None
-    return tuple(found.get(i, i) for i in out)
+    return tuple(found.get(i, S.Zero if isinstance(i, Single) else i) for i in out)
 
 
 def _unify(pattern: Any, e: Any, wild: set[Index], found: dict[Index, Any]) -> bool:
@@ -106,6 +109,9 @@ def cancelled(e: Any) -> Any:
     e = rebuild(e, [cancelled(a) for a in e.args])
     if not e.is_Mul:
         return e
+    picked = _picked_out(e)
+    if picked is not e:
+        return picked
     fractions = [f for f in e.args if f.is_Add and _denominators(f)]
     below = set().union(*map(_denominators, fractions)) if fractions else set()
     meeting = [f for f in e.args if f in fractions or f.as_base_exp()[0] in below]
@@ -117,6 +123,66 @@ def cancelled(e: Any) -> Any:
     if weight(shorter) >= weight(whole):
         return e
     return Mul(*(f for f in e.args if f not in meeting), shorter)
+
+
+def _picked_out(e: Expr) -> Expr:
+    """A product in which a bracket [i = p] picks of a factor what the product is divided by, without both:
+    P_i·([i = 2]/P_2 − 1) is [i = 2] − P_i."""
+    sums = [f for f in e.args if f.is_Add and f.has(Indicator) and _denominators(f)]
+    for whole in sums:
+        for f in e.args:
+            if f in sums or f.is_Number or not any(_picks(term, f) for term in whole.args):
+                continue
+            shorter = Mul(*(g for g in e.args if g not in (whole, f)), Add(*(_picked(f * term) for term in whole.args)))
+            if weight(shorter) < weight(e):
+                return shorter
+    return _picked(e)
+
+
+def _picked(e: Expr) -> Expr:
+    """One term of that: [i = p]·f(i)/f(p) is [i = p]."""
+    for f in Mul.make_args(e):
+        for above, below in _picks(e, f):
+            return _picked(e / above * below)
+    return e
+
+
+def _picks(term: Expr, f: Expr) -> list[tuple[Expr, Expr]]:
+    """The factor ``f`` and what it is where a bracket of the term is not 0, if the term is divided by that."""
+    if not f.args or isinstance(f, Indicator):
+        return []
+    factors = Mul.make_args(term)
+    below = {g.base for g in factors if g.is_Pow and g.exp == -1}
+    brackets = [g.condition.args for g in factors if isinstance(g, Indicator) and isinstance(g.condition, Eq)]
+    pairs = [pair for a, b in brackets for pair in ((a, b), (b, a)) if below and isinstance(pair[0], Index)]
+    return [(f, at) for i, p in pairs if not p.has(i) and f.has(i) and (at := substitute(f, {i: p})) in below]
+
+
+def as_sigmoids(e: Any) -> Any:
+    """The logistic function by its name where it is written out: 1/(1 + exp(−z)) and exp(z)/(1 + exp(z)) are σ(z)."""
+    if not (e.args and e.has(Call)):
+        return e
+    e = rebuild(e, [as_sigmoids(a) for a in e.args])
+    if e.is_Pow and e.exp == -1:
+        z = _beside_one(e.base)
+        return e if z is None else Call("sigmoid", -z)
+    if not e.is_Mul:
+        return e
+    factors = list(e.args)
+    for f in e.args:
+        # the reciprocal 1/(1 + exp(z)) has become σ(−z) already
+        if isinstance(f, Call) and f.op == "sigmoid" and (above := Call("exp", -f.arguments[0])) in factors:
+            factors.remove(above)
+            factors[factors.index(f)] = Call("sigmoid", -f.arguments[0])
+    return Mul(*factors) if factors != list(e.args) else e
+
+
+def _beside_one(e: Any) -> Any:
+    """z of 1 + exp(z), else None."""
+    if not (e.is_Add and len(e.args) == 2 and S.One in e.args):
+        return None
+    (other,) = (a for a in e.args if a != 1)
+    return other.arguments[0] if isinstance(other, Call) and other.op == "exp" else None
 
 
 def gathered(e: Any) -> Any:
@@ -135,6 +201,28 @@ def gathered(e: Any) -> Any:
         shorter = Add(*(term for term in e.args if term not in inside), Mul(factor, rest))
         if weight(shorter) < weight(e):
             return gathered(shorter)
+    return e
+
+
+def joined(e: Any) -> Any:
+    """Sums over the same indices with a sum as a common factor, as one: Σ A_ij·(x_j − b_j) + Σ A_ji·(x_j − b_j) is
+    Σ (A_ij + A_ji)·(x_j − b_j). Of a plain x_j the two read better."""
+    if not (e.args and e.has(Total)):
+        return e
+    e = rebuild(e, [joined(a) for a in e.args])
+    if not e.is_Add:
+        return e
+    alike: dict[Any, list[tuple[Expr, Expr]]] = {}
+    for term in e.args:
+        sums = [f for f in Mul.make_args(term) if isinstance(f, Total)]
+        for factor in Mul.make_args(sums[0].body) if len(sums) == 1 else ():
+            if factor.is_Add:
+                number = [g for g in Mul.make_args(term) if g is not sums[0] and g.as_base_exp()[0] != UNIT]
+                alike.setdefault((sums[0].limits, factor, Mul(*number)), []).append((term, sums[0].body / factor))
+    for (limits, factor, number), found in alike.items():
+        if len(found) > 1:
+            kept = [term for term in e.args if term not in [t for t, _ in found]]
+            return joined(Add(*kept, Mul(UNIT, number, Total(Mul(factor, Add(*(rest for _, rest in found))), *limits))))
     return e
 
 

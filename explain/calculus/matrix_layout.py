@@ -109,6 +109,8 @@ def transposed(tree: Tree) -> Tree:
         return MTransform(tree.op, tree.of.of, 1 - tree.axis)
     if tree.entrywise:
         turned = _rebuilt(tree)
+        if isinstance(turned, MSum) and isinstance(tree, MSum) and set(turned.terms) == set(tree.terms):
+            return tree  # A + Aᵀ
         if turned.cost <= tree.cost:
             return turned
     return MTranspose(tree)
@@ -260,11 +262,11 @@ class Layout:
             if all(len(factors) > 1 for factors in lists):
                 if len({factors[0] for factors in lists}) == 1:
                     inner = [t.with_tree(product(*fs[1:])) for t, fs in zip(terms, lists, strict=True)]
-                    if not _mirrored(inner):
+                    if not (_mirrored(inner) and isinstance(lists[0][0], MName)):
                         return product(lists[0][0], _turned(self._factored(inner)))
                 if len({factors[-1] for factors in lists}) == 1:
                     inner = [t.with_tree(product(*fs[:-1])) for t, fs in zip(terms, lists, strict=True)]
-                    if not _mirrored(inner):
+                    if not (_mirrored(inner) and isinstance(lists[0][-1], MName)):
                         return product(_turned(self._factored(inner)), lists[0][-1])
             parts = [list(t.factors) if isinstance(t, MHadamard) else [t] for t in trees]
             shared = [f for f in dict.fromkeys(parts[0]) if all(f in own for own in parts)]
@@ -323,7 +325,7 @@ def _shorter(tree: Tree) -> Tree:
 
 
 def _mirrored(terms: Sequence[Placed]) -> bool:
-    """Whether a matrix and its transpose are among the terms: A x + Aᵀ x reads better than (A + Aᵀ) x."""
+    """Whether a matrix and its transpose are among the terms: A x + Aᵀ x reads better than (A + Aᵀ) x, of a plain x."""
     trees = {t.tree for t in terms}
     return any(t.tree is not None and transposed(t.tree) in trees for t in terms)
 

@@ -13,7 +13,8 @@ from typing import Any
 from sympy import Expr, S
 
 from explain.calculus import walk
-from explain.calculus.express import final, letters, weight
+from explain.calculus.express import final, joined, letters, weight
+from explain.calculus.masks import over_masks
 from explain.calculus.matrix import checked_matrix_form
 from explain.calculus.rules import says_itself
 from explain.calculus.solve import plain_positions
@@ -44,6 +45,7 @@ from explain.derivation.symbolic import (
     bar,
     given_arrays,
     just_indices,
+    named_result,
     places,
     with_one_unit,
     written_product,
@@ -195,7 +197,9 @@ class _Planner:
         targets = {leaf: at for leaf in forms if self._readable(forms[leaf], at := symbolic.targets[leaf])}
         written_out = {leaf: self._written_out(forms[leaf], (*symbolic.rows, *targets[leaf])) for leaf in targets}
         if any(weight(e) > SHOWN for e in written_out.values()):  # then all of them in the names of the steps
-            written_out = self._shortened({leaf: forms[leaf] for leaf in targets})
+            masks = self.deriver.masks.values()
+            shortened = self._shortened({leaf: over_masks(forms[leaf], masks, targets[leaf]) for leaf in targets})
+            written_out = {leaf: e.xreplace(self._signs) for leaf, e in shortened.items()}
         closed = {leaf: self._closed(e, targets[leaf], symbolic.rows) for leaf, e in written_out.items()}
         return Plan(
             tuple(groups), self.names, self.deriver.given, rows, steps, closed, symbolic.closed, symbolic.targets,
@@ -306,11 +310,23 @@ class _Planner:
             shapes[TensorName(name)] = shapes[bar(name)] = sizes
         return shapes
 
+    @cached_property
+    def _signs(self) -> dict[TensorName, TensorName]:
+        """The results that have no name in the program but a sign after the name of what was given: S⁻¹."""
+        found = {}
+        for step in self.deriver.steps:
+            value, last = self.tape.values[step.group.output], self.tape.applied[step.group.applied[-1]]
+            given = all(self.tape.values[i].source is None for i in last.inputs)
+            if step.differential and given and not value.names and says_itself(last.op.name):
+                found[TensorName(step.name)] = TensorName(named_result(self.tape, step.group, self.names))
+        return found
+
     def _other_shapes(self) -> dict[TensorName, tuple[Any, ...]]:
         """Those of the parts that got names, and of index arrays."""
         shapes = {}
         for let in self.lets.values():
             shapes[TensorName(let.name)] = tuple(n for _, n in let.place)
+        shapes |= {sign: self._tensor_shapes[name] for name, sign in self._signs.items()}
         for name, (k, key) in self.deriver.given.items():
             shapes[TensorName(name)] = tuple(size(n) for n in self.deriver.given_shape(k, key))
         return shapes
@@ -319,7 +335,8 @@ class _Planner:
 
     def _written_out(self, form: Expr, free: tuple[Bind, ...]) -> Expr:
         """The formula in the names of what the program was given."""
-        return self._with_lets(plain_positions(self.deriver.expanded(form), free))
+        expanded = over_masks(self.deriver.expanded(form).xreplace(self._signs), self.deriver.masks.values(), free)
+        return self._with_lets(plain_positions(joined(expanded), free))
 
     def _readable(self, form: Expr, free: tuple[Bind, ...]) -> bool:
         """Whether a closed form in the steps' names is short enough to be shown, with its common factors in front."""
@@ -377,16 +394,17 @@ class _Planner:
         body: Any = e.body
         whole = isinstance(e, Reduction)
         positions = dict(zip(e.bound, e.positions if isinstance(e, Transform) else e.bound, strict=True))
-        if any(not isinstance(i, Index) and i != 0 for i in body.indices) or len(set(body.indices)) != len(body.indices):
+        others = [i for i in body.indices if i not in positions]
+        if len(others) + len(positions) != len(body.indices) or any(i.has(*positions) for i in others):
             return e
-        held = [i for i in body.indices if not (whole and i in positions)]  # a reduction has no axis where it adds up
         place = tuple(Index(f"q{k}") for k in range(len(body.indices)))
-        renamed = {i: q for i, q in zip(body.indices, place, strict=True) if i not in positions}
-        at = [q for i, q in zip(body.indices, place, strict=True) if i in positions]
+        axes = list(zip(body.indices, place, strict=True))
+        held = [(i, q) for i, q in axes if not (whole and i in positions)]  # a reduction has no axis where it adds up
+        at = [q for i, q in axes if i in positions]
         ordered = sorted(e.limits, key=lambda limit: body.indices.index(limit[0]))
         if says_itself(e.op) and tuple(ordered) != e.limits:
             return e  # of the transpose
-        inside, numbers = body.xreplace(renamed), e.numbers
+        inside, numbers = Entry(body.tensor, *(i if i in positions else q for i, q in axes)), e.numbers
         key = Reduction(e.op, inside, *ordered, *numbers) if whole else Transform(e.op, inside, ordered, at, *numbers)
         if key not in self.lets:
             shape = self._shape_of(body.tensor)
@@ -394,10 +412,10 @@ class _Planner:
                 return e
             sizes = [n for _, n in places("q", shape)]
             name = self._unused(f"{e.op}({body.tensor.name})" if says_itself(e.op) else NAMES_OF_PARTS[e.op])
-            binds = tuple((q, n) for i, q, n in zip(body.indices, place, sizes, strict=True) if i in held)
+            binds = tuple((q, n) for q, n in zip(place, sizes, strict=True) if q in [p for _, p in held])
             shown = self._shown(key, just_indices(binds), tidy=False)
             self.lets[key] = PlannedLet(name, e.op, binds, key, shown)
-        return Entry(TensorName(self.lets[key].name), *(positions.get(i, i) for i in held))
+        return Entry(TensorName(self.lets[key].name), *(positions.get(i, i) for i, _ in held))
 
     def _shape_of(self, tensor: TensorName) -> tuple[int, ...] | None:
         for i, name in self.names.items():

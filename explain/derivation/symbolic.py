@@ -14,9 +14,19 @@ import numpy as np
 from sympy import Add, Expr, Mul, Pow, S, Tuple
 
 from explain.calculus import walk
-from explain.calculus.express import cancelled, expand_entries, in_terms_of, rehoisted, weight, without_constants
+from explain.calculus.brackets import merged
+from explain.calculus.express import (
+    as_sigmoids,
+    cancelled,
+    expand_entries,
+    in_terms_of,
+    rehoisted,
+    weight,
+    without_constants,
+)
 from explain.calculus.guards import unguarded
 from explain.calculus.hoist import picked, settled
+from explain.calculus.masks import Masked
 from explain.calculus.namespace import (
     Namespace,
     Operand,
@@ -38,6 +48,7 @@ from explain.calculus.symbols import (
     size,
     substitute,
 )
+from explain.derivation.kept import KeptNames
 from explain.derivation.repeat import Renamed, signature
 from explain.derivation.steps import Group, unused_name
 from explain.errors import CannotDerive
@@ -157,10 +168,12 @@ class Deriver:
         self.groups = groups
         self.given: dict[str, tuple[int, str]] = {}
         self._given_names: dict[int, dict[str, TensorName]] = {}
+        self.masks: dict[int, Masked] = {}
         self._taken = set(names.values())
         self._steps: dict[Hashable, tuple[StepFormula, list[str]]] = {}
         self._links: dict[Hashable, tuple[Link, list[str]]] = {}
         self.steps = [self._step(g) for g in groups]
+        self.kept = KeptNames(tape, names, self.steps)
 
     def links_and_closed(self, output: int, flows: set[int], seed: Expr, as_rows: bool) -> Symbolic:
         """Walk back from ``output``. ``flows``: value ids that gradients flow through. ``seed``: the cotangent at the
@@ -212,6 +225,8 @@ class Deriver:
         indices = just_indices(out)
         name = self.names[group.output]
         last = self.tape.applied[group.applied[-1]]
+        for k in group.applied:
+            self._meet_mask(group, k)
         if hasattr(last.op, "differential"):
             differential = self._differential(group, name, out)
             if hasattr(last.op, "formula"):
@@ -227,7 +242,7 @@ class Deriver:
         if group.whole == "gradient":  # nobody wrote it: it is what backward did, contracted
             formula = unguarded(formula)
             written = rehoisted(formula, out)
-        return StepFormula(group, name, out, plain_exponents(bare(formula)), bare(written), {})
+        return StepFormula(group, name, out, as_sigmoids(plain_exponents(bare(formula))), bare(written), {})
 
     def _namespace(self, k: int, as_written: bool, out: Sequence[Bind]) -> Namespace:
         given = {}
@@ -248,13 +263,35 @@ class Deriver:
     def _names_of_given(self, k: int) -> dict[str, TensorName]:
         if k not in self._given_names:
             found: dict[str, TensorName] = {}
-            for key in given_arrays(self.tape, k):
+            mask = self._mask_of(k)
+            if mask in self.masks:  # picked by again
+                positions = self.masks[mask].positions
+                found = dict(zip(given_arrays(self.tape, k), positions, strict=True))
+            for key in given_arrays(self.tape, k) if not found else ():
                 name = unused_name(key, self._taken)
                 self._taken.add(name)
                 self.given[name] = (k, key)
                 found[key] = TensorName(name)
             self._given_names[k] = found
         return self._given_names[k]
+
+    def _mask_of(self, k: int) -> int | None:
+        """The mask by which application ``k`` picks entries."""
+        applied = self.tape.applied[k]
+        if not hasattr(applied.op, "picks_by"):
+            return None
+        which = applied.op.picks_by(tuple(self.tape.values[i].shape for i in applied.inputs), **applied.options)
+        return None if which is None else applied.inputs[which]
+
+    def _meet_mask(self, group: Group, k: int) -> None:
+        mask = self._mask_of(k)
+        if mask is None or mask in self.masks:
+            return
+        operand = self._operand(group, mask, False)
+        s = Namespace()
+        self.masks[mask] = Masked(
+            tuple(self._names_of_given(k).values()), operand.shape, lambda indices: s.holds(operand[indices])
+        )
 
     def _operand(self, group: Group, value: int, as_written: bool) -> Operand:
         v = self.tape.values[value]
@@ -338,8 +375,8 @@ class Deriver:
             problem = CannotDerive(f"{step.group.whole}: the backward of {name} has no formula")
             return Link(step, x, name, target, None, None, None, problem, True)
         try:
-            jacobian = walk.jacobian(formula, step.out, variable, target)
-            exact = walk.vjp(formula, step.out, upstream, variable, target)
+            jacobian = as_sigmoids(walk.jacobian(formula, step.out, variable, target))
+            exact = as_sigmoids(walk.vjp(formula, step.out, upstream, variable, target))
         except CannotDerive as problem:
             return Link(step, x, name, target, None, None, None, problem)
         if decreed is not False:
@@ -363,7 +400,10 @@ class Deriver:
             arriving = places("t", [numeric_size(n) for _, n in step.out])
             at_out = renaming(just_indices(arriving), just_indices(step.out))
             found = walk.vjp(formula, step.out, substitute(upstream, at_out), variable, link.target, rows)
-        found = cancelled(in_terms_of(found, step.formula, just_indices(step.out), TensorName(step.name)))
+        found = in_terms_of(as_sigmoids(found), step.formula, just_indices(step.out), TensorName(step.name))
+        for share in self.kept.shares.values():
+            found = share.put_into(found)
+        found = merged(cancelled(found))
         return found if weight(found) <= CARRIED else None
 
     @staticmethod
@@ -382,7 +422,7 @@ class Deriver:
     def expanded(self, e: Expr) -> Expr:
         """The formula with the names of all steps replaced by their formulas, down to what the program was given."""
         for step in reversed(self.steps):
-            if step.stays:
+            if step.stays or self.kept.has(step):
                 continue
             e = self.replaced(e, step)
             if weight(e) > 2 * SHOWN:
@@ -395,7 +435,8 @@ class Deriver:
         name = TensorName(step.name)
         if not e.has(name):
             return e
-        return walk.canonical(without_constants(settled(expand_entries(e, name, step.formula, just_indices(step.out)))))
+        put_in = settled(expand_entries(e, name, step.formula, just_indices(step.out)))
+        return walk.canonical(merged(without_constants(rehoisted(put_in))))
 
 
 def _summed(parts: Sequence[Expr | None]) -> Expr | None:
@@ -403,14 +444,14 @@ def _summed(parts: Sequence[Expr | None]) -> Expr | None:
     known = [part for part in parts if part is not None]
     if len(known) < len(parts) or len(parts) == 1:
         return parts[0] if len(parts) == 1 else None
-    found = walk.canonical(with_one_unit(Add(*known)))
+    found = walk.canonical(merged(with_one_unit(Add(*known))))
     return found if weight(found) <= CARRIED else None
 
 
 def with_one_unit(whole: Expr) -> Expr:
     """The sum without the difference between terms in which unlike many numbers met, where that makes it shorter."""
-    merged = Add(*(part.xreplace({p: UNIT for p in whole.atoms(Pow) if p.base == UNIT}) for part in Add.make_args(whole)))
-    return merged if len(Add.make_args(merged)) < len(Add.make_args(whole)) else whole
+    alike = Add(*(part.xreplace({p: UNIT for p in whole.atoms(Pow) if p.base == UNIT}) for part in Add.make_args(whole)))
+    return alike if len(Add.make_args(alike)) < len(Add.make_args(whole)) else whole
 
 
 def named_result(tape: Tape, group: Group, names: dict[int, str]) -> str:

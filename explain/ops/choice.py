@@ -250,6 +250,11 @@ class MaskedSelect(Op):
         where = np.nonzero(np.broadcast_to(mask, shape))[len(shape) - x.ndim :]
         return {f"p{k}": np.where(n == 1, 0, w) for k, (w, n) in enumerate(zip(where, x.shape, strict=True))}
 
+    def picks_by(self, shapes: tuple[Shape, ...]) -> int | None:
+        """Which input is a mask that is true at p0, p1, …: none where one of the two is broadcast."""
+        x, mask = shapes
+        return 1 if x == mask else None
+
     def vjp(self, xp: Any, needs: Any, g: Any, y: Any, x: Any, mask: Any) -> Any:
         shape = np.broadcast_shapes(tuple(x.shape), tuple(mask.shape))
         positions = np.nonzero(np.broadcast_to(plain_array(mask), shape or (1,)))
