@@ -74,7 +74,7 @@ def _load() -> None:
 def _read(job: Job, answer: Answer) -> Run:
     import numpy as np
 
-    from explain.derivation.codec import run_from_json
+    from explain.derivation.codec import taken_over
     from explain.derivation.model import Run
     from explain.program.paste import read_program
 
@@ -83,7 +83,7 @@ def _read(job: Job, answer: Answer) -> Run:
         if answer.arrays:
             with np.load(io.BytesIO(answer.arrays), allow_pickle=False) as arrays:
                 kept = {key: arrays[key] for key in arrays.files}
-        return run_from_json(answer.document, kept)
+        return taken_over(answer.document, kept)
     source = read_program(job.text, job.name)
     kind = "limit_time" if answer.exit is None else "limit_crash"
     if answer.stage == "derivation" and answer.exit is None:
@@ -129,7 +129,7 @@ def _work(job: Job, out: Any) -> None:
 
     from explain.derivation.claimed import judge_program
     from explain.derivation.claims import Claim
-    from explain.derivation.codec import Arrays, encode_run
+    from explain.derivation.codec import Arrays, handed_over
     from explain.derivation.model import Run
     from explain.derivation.program import document, run_source
     from explain.program.fence import alarm, fenced
@@ -148,13 +148,13 @@ def _work(job: Job, out: Any) -> None:
                 found = replace(found, claims=judge_program(ran, [Claim(*claim) for claim in job.claims]))
             ran = found
     arrays = Arrays({})
-    text = json.dumps(encode_run(ran, arrays), allow_nan=False)
+    text = handed_over(ran, arrays)
     size = len(text) + sum(a.nbytes for a in (arrays.kept or {}).values())
     if size > LARGEST_DOCUMENT:
         error = {"type": "Stopped", "message": "", "line": None, "kind": "limit_document", "details": {"size": size >> 20}}
         arrays = Arrays({})
         ran = Run(ran.source, ran.form, (), (), outcome="bounded", stdout=ran.stdout, error=error, code=ran.code)
-        text = json.dumps(encode_run(ran, arrays), allow_nan=False)
+        text = handed_over(ran, arrays)
     if arrays.kept:
         kept = io.BytesIO()
         np.savez(kept, **arrays.kept)  # type: ignore[arg-type]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import ChainMap
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -179,8 +180,8 @@ class _Builder:
             return upstream, pull_back(self.tape, values, group, upstream, link.input)
         parts = [
             s.cotangent
-            for s in backward.sent
-            if s.applied in group.applied and self.tape.applied[s.applied].inputs[s.input] == link.input
+            for s in self.witnesses.sent_in(group.applied)
+            if self.tape.applied[s.applied].inputs[s.input] == link.input
         ]
         total = parts[0] if parts else None
         for part in parts[1:]:
@@ -190,9 +191,11 @@ class _Builder:
     def _jacobian_matrix(self, planned: PlannedStep, z: Value, x: Value) -> Any:
         link = planned.link
         rows, columns = int(np.size(z.array)), int(np.size(x.array))
-        if link.jacobian is None or not 1 < max(rows, columns) <= LITTLE or not self.numbers:
+        first = link.like or link
+        if first.jacobian is None or not 1 < max(rows, columns) <= LITTLE or not self.numbers:
             return None
-        whole = evaluate(link.jacobian, self.witnesses.arrays, [*numbers(link.step.out), *numbers(link.target)])
+        arrays = self.witnesses.in_place_of(first.step.group, link.step.group)
+        whole = evaluate(first.jacobian, arrays, [*numbers(link.step.out), *numbers(link.target)])
         return whole.reshape(rows, columns)
 
     def _operations(self, planned: PlannedStep) -> tuple[Operation, ...]:
@@ -205,14 +208,14 @@ class _Builder:
                 on_the_way.add(k)
         if len(on_the_way) < 2 or group.whole == "custom":
             return ()
-        sent_by = [s for s in (self.r.backward.sent if self.r.backward else ()) if s.applied in group.applied]
+        sent_by = self.witnesses.sent_in(group.applied)
         walked = {s.applied for s in sent_by} or {k for k in group.applied if self.tape.applied[k].grad_fn}
         shown, used = set(on_the_way), {i for k in on_the_way for i in self.tape.applied[k].inputs}
         for k in reversed(group.applied):
             if k not in walked and not used.isdisjoint(self.tape.applied[k].outputs):
                 shown.add(k)
                 used.update(self.tape.applied[k].inputs)
-        inside: dict[int, str] = dict(self.plan.names)
+        inside: ChainMap[int, str] = ChainMap({}, self.plan.names)
         counter = 0
         for k in group.applied[:-1]:
             for i in self.tape.applied[k].outputs:
@@ -232,7 +235,7 @@ class _Builder:
             found.append(Operation(applied.op.name, applied.grad_fn, inside[applied.outputs[0]], inputs, sent, code))
         return tuple(found)
 
-    def _operand(self, names: dict[int, str], i: int) -> str:
+    def _operand(self, names: Mapping[int, str], i: int) -> str:
         v = self.tape.values[i]
         told = v.number if v.entries is None else v.entries
         return names[i] if told is None else str(told)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 
 from explain.tape.record import Tape
 
@@ -10,7 +11,7 @@ PICKED = re.compile(r"\)*\s*(\[\s*-?\d\s*\]|\.values|\.indices)")
 """What picks one of the results of an op with several: the name stands for the picked one."""
 
 
-def code_of(tape: Tape, value: int, names: dict[int, str]) -> str | None:
+def code_of(tape: Tape, value: int, names: Mapping[int, str]) -> str | None:
     """The source text of the value, where every part that has a display name of its own stands under that name."""
     v = tape.values[value]
     if v.place is None:
@@ -30,7 +31,7 @@ def code_of(tape: Tape, value: int, names: dict[int, str]) -> str | None:
     return text + source[at:end]
 
 
-def _named_parts(tape: Tape, value: int, names: dict[int, str]) -> list[tuple[int, int, str]]:
+def _named_parts(tape: Tape, value: int, names: Mapping[int, str]) -> list[tuple[int, int, str]]:
     found: list[tuple[int, int, str]] = []
     todo = [value]
     while todo:

@@ -7,17 +7,11 @@ dtype of the tensor they belong to. Arrays beyond ``INLINE`` entries go to an ``
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import fields, is_dataclass
 from typing import Any
 
 import numpy as np
-from sympy import Expr
 
-from explain.calculus import matrix_tree
-from explain.calculus.reader import read_formula
-from explain.calculus.symbols import Index, TensorName, walk_preorder
-from explain.calculus.text import formula_text
+from explain.derivation.codec_formulas import Firsts, decode_formula, decode_matrix, encode_formula, encode_matrix
 from explain.derivation.model import (
     VERSION,
     Check,
@@ -44,10 +38,12 @@ INLINE = 10_000
 
 
 class Arrays:
-    """Where large arrays go: ``kept`` by key, to be saved beside the document; None keeps everything inline."""
+    """Where large arrays go: ``kept`` by key, to be saved beside the document; None keeps everything inline.
+    ``firsts``: where formulas are that others repeat; None writes every formula out."""
 
-    def __init__(self, kept: dict[str, np.ndarray] | None = None) -> None:
+    def __init__(self, kept: dict[str, np.ndarray] | None = None, firsts: Firsts | None = None) -> None:
         self.kept = kept
+        self.firsts = firsts
 
     def encode(self, array: Any) -> Any:
         """An array (or number) as JSON data; None stays None."""
@@ -85,61 +81,6 @@ def _numbers(data: Any) -> Any:
     return [_numbers(part) for part in data] if isinstance(data, list) else float(data) if isinstance(data, str) else data
 
 
-# formulas and trees
-
-
-def encode_formula(f: Formula | None) -> dict[str, Any] | None:
-    """A formula as its text and its letters, with the letters and sizes that the reader must be told."""
-    if f is None:
-        return None
-    indices = sorted({i.name for i in walk_preorder(f.e) if isinstance(i, Index)} - set(f.letters))
-    return {"sympy": formula_text(f.e), "letters": list(f.letters), "bound": indices, "sizes": _sizes(f.e)}
-
-
-def _sizes(e: Expr) -> list[str]:
-    plain = {s for s in walk_preorder(e) if s.is_Symbol and not isinstance(s, Index | TensorName) and s.is_positive}
-    return sorted(s.name for s in plain if s.is_integer)
-
-
-def decode_formula(data: Mapping[str, Any] | None) -> Formula | None:
-    """The formula again. Raises InputError for text that is no formula."""
-    if data is None:
-        return None
-    letters = [name for name in data["letters"] if not name.isdigit()]
-    e = read_formula(data["sympy"], [*letters, *data["bound"]], data["sizes"])
-    return Formula(e, tuple(data["letters"]))
-
-
-def encode_tree(tree: Any) -> Any:
-    """A matrix tree as nested data."""
-    if tree is None or isinstance(tree, str | int | bool):
-        return tree
-    if isinstance(tree, tuple):
-        return [encode_tree(part) for part in tree]
-    if isinstance(tree, TensorName):
-        return {"name": tree.name}
-    if isinstance(tree, Expr):
-        return {"formula": encode_formula(Formula(tree))}
-    assert is_dataclass(tree)
-    return {"tree": type(tree).__name__, **{f.name: encode_tree(getattr(tree, f.name)) for f in fields(tree) if f.init}}
-
-
-def decode_tree(data: Any) -> Any:
-    """The matrix tree again."""
-    if isinstance(data, list):
-        return tuple(decode_tree(part) for part in data)
-    if not isinstance(data, dict):
-        return data
-    if "name" in data and len(data) == 1:
-        return TensorName(data["name"])
-    if "formula" in data and len(data) == 1:
-        found = decode_formula(data["formula"])
-        assert found is not None
-        return found.e
-    kind = getattr(matrix_tree, data["tree"])
-    return kind(**{key: decode_tree(value) for key, value in data.items() if key != "tree"})
-
-
 # the document
 
 
@@ -174,7 +115,24 @@ def run_from_json(text: str, kept: dict[str, np.ndarray] | None = None) -> Run:
         raise InputError("not a document of explain: it has no derivations")
     if data.get("version") != VERSION:
         raise InputError(f"the document has version {data.get('version')!r}, this program reads version {VERSION}")
-    arrays = Arrays(kept)
+    return _decode_run(data, Arrays(kept))
+
+
+def handed_over(run: Run, arrays: Arrays) -> str:
+    """The document as one process hands it to another, for ``taken_over``: what is repeated under other names is not
+    written out."""
+    firsts = arrays.firsts = Firsts()
+    core = encode_run(run, arrays)
+    return json.dumps({"core": core, "firsts": firsts.data}, allow_nan=False)
+
+
+def taken_over(text: str, kept: dict[str, np.ndarray]) -> Run:
+    """The document that was handed over. Its formulas are read when somebody asks for them."""
+    data = json.loads(text)
+    return _decode_run(data["core"], Arrays(kept, Firsts(data["firsts"])))
+
+
+def _decode_run(data: dict[str, Any], arrays: Arrays) -> Run:
     return Run(
         source=data["program"]["source"],
         form=data["program"]["form"],
@@ -219,7 +177,7 @@ def _encode_derivation(d: Derivation, arrays: Arrays) -> dict[str, Any]:
         "edges": [list(edge) for edge in d.edges],
         "steps": [_encode_step(s, arrays) for s in d.steps],
         "gradients": [_encode_gradient(g, arrays) for g in d.gradients],
-        "lets": [{"name": p.name, "kind": p.kind, "formula": encode_formula(p.formula)} for p in d.lets],
+        "lets": [{"name": p.name, "kind": p.kind, "formula": encode_formula(p.formula, arrays.firsts)} for p in d.lets],
         "notes": [_encode_note(n) for n in d.notes],
         "kind": d.kind, "number": d.number, "call": d.call, "pushed": _encode_pushed(d.pushed, arrays),
         "folds": [{"first": f.first, "period": f.period, "count": f.count} for f in d.folds],
@@ -242,7 +200,7 @@ def _decode_derivation(data: dict[str, Any], arrays: Arrays) -> Derivation:
         rows=rows,
         steps=tuple(_decode_step(s, of, arrays) for s in data["steps"]),
         gradients=tuple(_decode_gradient(g, arrays) for g in data["gradients"]),
-        lets=tuple(Let(p["name"], _formula(p["formula"]), p["kind"]) for p in data["lets"]),
+        lets=tuple(Let(p["name"], _formula(p["formula"], arrays.firsts), p["kind"]) for p in data["lets"]),
         notes=tuple(_decode_note(n) for n in data["notes"]),
         edges=tuple((a, b) for a, b in data["edges"]),
         symbolic=data["symbolic"],
@@ -275,8 +233,8 @@ def _decode_repeat(data: dict[str, Any], arrays: Arrays) -> Repeat:
     return Repeat(data["number"], data["line"], output, gradients)
 
 
-def _formula(data: Any) -> Formula:
-    found = decode_formula(data)
+def _formula(data: Any, firsts: Firsts | None) -> Formula:
+    found = decode_formula(data, firsts)
     assert found is not None
     return found
 
@@ -290,26 +248,29 @@ def _like(row: Row | None, data: Any, arrays: Arrays) -> Any:
 
 def _encode_row(r: Row, arrays: Arrays) -> dict[str, Any]:
     return {
-        "name": r.name, "kind": r.kind, "shape": list(r.shape), "dtype": r.dtype, "formula": encode_formula(r.formula),
-        "value": arrays.encode(r.value), "grad_fn": r.grad_fn, "code": r.code, "line": r.line,
+        "name": r.name, "kind": r.kind, "shape": list(r.shape), "dtype": r.dtype,
+        "formula": encode_formula(r.formula, arrays.firsts), "value": arrays.encode(r.value), "grad_fn": r.grad_fn,
+        "code": r.code, "line": r.line,
     }  # fmt: skip
 
 
 def _decode_row(data: dict[str, Any], arrays: Arrays) -> Row:
     shape = tuple(data["shape"])
     value = arrays.decode(data["value"], data["dtype"], _known(shape))
-    formula = decode_formula(data["formula"])
+    formula = decode_formula(data["formula"], arrays.firsts)
     return Row(data["name"], data["kind"], shape, data["dtype"], formula, value, data["grad_fn"], data["code"], data["line"])
 
 
 def _encode_step(s: Step, arrays: Arrays) -> dict[str, Any]:
     return {
         "number": s.number, "line": s.line, "code": s.code, "output": s.output, "input": s.input, "rule": s.rule,
-        "details": s.details, "formula": encode_formula(s.formula), "jacobian": encode_formula(s.jacobian),
+        "details": s.details, "formula": encode_formula(s.formula, arrays.firsts),
+        "jacobian": encode_formula(s.jacobian, arrays.firsts),
         "structure": s.structure, "jacobian_shape": [list(part) for part in s.jacobian_shape],
         "jacobian_matrix": arrays.encode(s.jacobian_matrix),
         "vjp": {
-            "product": encode_formula(s.product), "index": encode_formula(s.contracted), "matrix": _encode_matrix(s.matrix),
+            "product": encode_formula(s.product, arrays.firsts), "index": encode_formula(s.contracted, arrays.firsts),
+            "matrix": encode_matrix(s.matrix, arrays.firsts),
         },
         "upstream": arrays.encode(s.upstream), "value": arrays.encode(s.value),
         "ops": [_encode_operation(o, arrays) for o in s.operations],
@@ -327,14 +288,14 @@ def _decode_step(data: dict[str, Any], of: dict[str, Row], arrays: Arrays) -> St
         input=data["input"],
         rule=data["rule"],
         details={k: tuple(v) if isinstance(v, list) else v for k, v in data["details"].items()},
-        formula=_formula(data["formula"]),
-        jacobian=decode_formula(data["jacobian"]),
+        formula=_formula(data["formula"], arrays.firsts),
+        jacobian=decode_formula(data["jacobian"], arrays.firsts),
         structure=data["structure"],
         jacobian_shape=(tuple(data["jacobian_shape"][0]), tuple(data["jacobian_shape"][1])),
         jacobian_matrix=arrays.decode(data["jacobian_matrix"], "float64"),
-        product=decode_formula(vjp["product"]),
-        contracted=decode_formula(vjp["index"]),
-        matrix=_decode_matrix(vjp["matrix"]),
+        product=decode_formula(vjp["product"], arrays.firsts),
+        contracted=decode_formula(vjp["index"], arrays.firsts),
+        matrix=decode_matrix(vjp["matrix"], arrays.firsts),
         upstream=_like(of.get(data["output"]), data["upstream"], arrays),
         value=_like(of.get(data["input"]), data["value"], arrays),
         operations=tuple(_decode_operation(o, arrays) for o in data["ops"]),
@@ -343,17 +304,14 @@ def _decode_step(data: dict[str, Any], of: dict[str, Row], arrays: Arrays) -> St
     )
 
 
-def _encode_matrix(tree: Any) -> dict[str, Any] | None:
-    return None if tree is None else {"sympy": str(tree), "tree": encode_tree(tree)}
-
-
-def _decode_matrix(data: dict[str, Any] | None) -> Any:
-    return None if data is None else decode_tree(data["tree"])
-
-
 def _encode_operation(o: Operation, arrays: Arrays) -> dict[str, Any]:
     sent = [
-        {"to": name, "formula": encode_formula(f), "value": arrays.encode(v), "dtype": str(np.asarray(v).dtype)}
+        {
+            "to": name,
+            "formula": encode_formula(f, arrays.firsts),
+            "value": arrays.encode(v),
+            "dtype": str(np.asarray(v).dtype),
+        }
         for name, f, v in o.sent
     ]
     return {
@@ -362,7 +320,9 @@ def _encode_operation(o: Operation, arrays: Arrays) -> dict[str, Any]:
 
 
 def _decode_operation(data: dict[str, Any], arrays: Arrays) -> Operation:
-    sent = tuple((p["to"], decode_formula(p["formula"]), arrays.decode(p["value"], p["dtype"])) for p in data["sent"])
+    sent = tuple(
+        (p["to"], decode_formula(p["formula"], arrays.firsts), arrays.decode(p["value"], p["dtype"])) for p in data["sent"]
+    )
     return Operation(data["op"], data["grad_fn"], data["output"], tuple(data["inputs"]), sent, data["code"])
 
 
@@ -372,7 +332,8 @@ def _encode_gradient(g: Gradient, arrays: Arrays) -> dict[str, Any]:
         "wrt": g.wrt, "shape": list(g.shape), "dtype": g.dtype, "value": arrays.encode(g.value),
         "grad": arrays.encode(g.grad),
         "closed_form": None if closed is None else {
-            "index": encode_formula(closed.index), "matrix": _encode_matrix(closed.matrix), "lets": list(closed.lets),
+            "index": encode_formula(closed.index, arrays.firsts), "matrix": encode_matrix(closed.matrix, arrays.firsts),
+            "lets": list(closed.lets),
         },
         "contributions": list(g.contributions), "checks": [_encode_check(c) for c in g.checks], "reason": g.reason,
         "jacobian": arrays.encode(g.jacobian), "before": arrays.encode(g.before),
@@ -391,7 +352,9 @@ def _decode_gradient(data: dict[str, Any], arrays: Arrays) -> Gradient:
         grad=arrays.decode(data["grad"], data["dtype"], _known(shape)),
         closed_form=None
         if closed is None
-        else ClosedForm(_formula(closed["index"]), _decode_matrix(closed["matrix"]), tuple(closed["lets"])),
+        else ClosedForm(
+            _formula(closed["index"], arrays.firsts), decode_matrix(closed["matrix"], arrays.firsts), tuple(closed["lets"])
+        ),
         contributions=tuple(data["contributions"]),
         checks=tuple(_decode_check(c) for c in data["checks"]),
         reason=data["reason"],

@@ -11,15 +11,38 @@ from typing import Any
 
 from sympy import Expr
 
+from explain.derivation.later import Lazily
+
 VERSION = 1
 
 
 @dataclass(frozen=True, eq=False)
-class Formula:
+class Formula(Lazily):
     """One entry of something: ``e`` at the indices ``letters`` (display names, outermost axis first)."""
 
     e: Expr
     letters: tuple[str, ...] = ()
+    origin: Alike | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Matrix(Lazily):
+    """A matrix form: a ``tree`` of ``explain.calculus.matrix_tree``."""
+
+    tree: Any
+    origin: Alike | None = None
+
+    def __str__(self) -> str:
+        return str(self.tree)
+
+
+@dataclass(frozen=True, eq=False)
+class Alike:
+    """What a formula or matrix form repeats under other names: the ``first`` one, and pairs of names of tensors, the first
+    one's and its own. Loops have many such, of which a page shows few: so they are made when somebody asks for them."""
+
+    first: Any
+    names: tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,7 +136,7 @@ class Step:
     jacobian_matrix: Any
     product: Formula | None
     contracted: Formula | None
-    matrix: Any
+    matrix: Matrix | None
     upstream: Any
     value: Any
     operations: tuple[Operation, ...] = ()
@@ -127,7 +150,7 @@ class ClosedForm:
     the same in matrix form or None. ``lets``: names used that are not leaves."""
 
     index: Formula
-    matrix: Any
+    matrix: Matrix | None
     lets: tuple[str, ...] = ()
 
 

@@ -30,7 +30,8 @@ from explain.calculus.symbols import (
     walk_preorder,
 )
 from explain.derivation.custom import decreed_formula
-from explain.derivation.model import Formula
+from explain.derivation.later import Lazily, changed
+from explain.derivation.model import Formula, Matrix
 from explain.derivation.repeat import Renamed, likeness
 from explain.derivation.request import Block, Request
 from explain.derivation.rules import Rule, rule_of
@@ -42,6 +43,7 @@ from explain.derivation.symbolic import (
     Bind,
     Deriver,
     Link,
+    StepFormula,
     bar,
     given_arrays,
     just_indices,
@@ -67,9 +69,9 @@ NAMES_OF_PARTS = {
 
 
 @dataclass(frozen=True, eq=False)
-class PlannedStep:
+class PlannedStep(Lazily):
     """One link as it is shown, and as it is evaluated (``link``). ``forward``: Ju for a change ``TANGENT`` of the input.
-    ``key``: equal for the same step in every turn of a loop."""
+    ``key``: equal for the same step in every turn of a loop. ``like``: the first step that does the same, for all others."""
 
     link: Link
     rule: Rule
@@ -78,10 +80,11 @@ class PlannedStep:
     structure: str
     product: Formula | None
     contracted: Formula | None
-    matrix: Any
+    matrix: Matrix | None
     forward: Expr | None
     problem: CannotDerive | None
     key: Hashable = None
+    like: PlannedStep | None = None
 
     def uses(self, name: str) -> bool:
         """Whether a name stands in its formulas."""
@@ -95,7 +98,7 @@ class PlannedClosedForm:
 
     raw: Expr
     index: Formula
-    matrix: Any
+    matrix: Matrix | None
     names: tuple[str, ...]
 
 
@@ -173,6 +176,7 @@ class _Planner:
     blocks: Mapping[int, Block]
     lets: dict[Expr, PlannedLet] = field(default_factory=dict)
     kept: dict[Hashable, tuple[PlannedStep, list[str]]] = field(default_factory=dict)
+    shown_rows: dict[int, Formula | None] = field(default_factory=dict)
 
     def plan(self) -> Plan:
         tape, output = self.tape, self.output
@@ -188,10 +192,7 @@ class _Planner:
         seed_name = self._unused("v") if self.mode == "vjp" else None
         flows = self._flows(groups)
         symbolic = self.deriver.links_and_closed(output, flows, self._seed(seed_name), self.mode == "jacobian")
-        rows = {
-            s.group.output: None if s.written is None else self._shown(s.written, just_indices(s.out), tidy=False)
-            for s in symbolic.steps
-        }
+        rows = {s.group.output: self._row(s) for s in symbolic.steps}
         steps = tuple(self._step(link) for link in symbolic.links)
         forms = {leaf: self._with_lets(form) for leaf in self.wanted if (form := symbolic.closed.get(leaf)) is not None}
         targets = {leaf: at for leaf in forms if self._readable(forms[leaf], at := symbolic.targets[leaf])}
@@ -239,6 +240,17 @@ class _Planner:
         found, names = final(e, free, self.pool, self.sizes, tidy)
         return Formula(found, names)
 
+    def _row(self, step: StepFormula) -> Formula | None:
+        """The formula of a step in the forward table: that of the first step that does the same, under other names."""
+        if step.like is not None:
+            first = self._row(step.like)
+            return Renamed(*map(self.deriver.names_in, (step.like.group, step.group))).shown(first)
+        if step.group.output not in self.shown_rows:
+            free = just_indices(step.out)
+            found = None if step.written is None else self._shown(step.written, free, tidy=False)
+            self.shown_rows[step.group.output] = found
+        return self.shown_rows[step.group.output]
+
     # steps
 
     def _step(self, link: Link) -> PlannedStep:
@@ -262,9 +274,11 @@ class _Planner:
     def _again(self, planned: PlannedStep, names: list[str], link: Link, rule: Rule, key: Hashable) -> PlannedStep:
         """The step under other names."""
         to = Renamed(names, self.deriver.names_in(link.step.group))
-        parts = {part: to.shown(getattr(planned, part)) for part in ("formula", "jacobian", "product", "contracted")}
-        tree, forward = to.tree(planned.matrix), to.expr(planned.forward)
-        return replace(planned, link=link, rule=rule, key=key, matrix=tree, forward=forward, **parts)
+        shown = ("formula", "jacobian", "product", "contracted")
+        parts: dict[str, Any] = {part: to.shown(getattr(planned, part)) for part in shown}
+        later = {"forward": lambda: to.expr(planned.forward)}
+        parts |= {"matrix": to.matrix(planned.matrix), "like": planned}
+        return changed(planned, later, link=link, rule=rule, key=key, **parts)
 
     def _new_step(self, link: Link, rule: Rule, key: Hashable) -> PlannedStep:
         step = link.step
@@ -275,6 +289,7 @@ class _Planner:
             return PlannedStep(link, rule, formula, None, "unknown", None, None, None, None, link.problem, key)
         jacobian, contracted = self._with_lets(link.jacobian), self._with_lets(link.contracted)
         product = None if link.decreed else written_product(link)
+        tree = self._matrix(contracted, link.target)
         return PlannedStep(
             link,
             rule,
@@ -283,7 +298,7 @@ class _Planner:
             structure(link),
             None if product is None else self._product(self._with_lets(product), link),
             self._shown(contracted, target),
-            self._matrix(contracted, link.target),
+            None if tree is None else Matrix(tree),
             None if link.decreed else walk.jvp(*link.differentiated, TANGENT),
             None,
             key,
@@ -366,14 +381,15 @@ class _Planner:
         free = (*just_indices(rows), *just_indices(target))
         lets = [p for p in self.lets.values() if raw.has(TensorName(p.name))]
         made = [n for i, n in sorted(self.names.items()) if self.tape.values[i].source is not None]
-        formulas = {s.name: s.formula for s in self.deriver.steps if s.written is not None}
+        of = {s.name: s for s in self.deriver.steps}
         told, steps = set().union(*(e.atoms(TensorName) for e in (raw, *(p.raw for p in lets)))), []
         for n in reversed(made):  # what a definition uses is made before it
             if TensorName(n) in told:
                 steps.append(n)
-                told |= formulas[n].atoms(TensorName) if n in formulas else set()
+                told |= of[n].formula.atoms(TensorName) if n in of and of[n].written is not None else set()
         names = (*(p.name for p in lets), *steps)
-        matrix = None if rows else self._matrix(raw, target)
+        tree = None if rows else self._matrix(raw, target)
+        matrix = None if tree is None else Matrix(tree)
         return PlannedClosedForm(raw, self._shown(raw, free), matrix, names)
 
     # lets

@@ -5,12 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Hashable, Sequence
 from dataclasses import fields, is_dataclass, replace
+from functools import cached_property
 from typing import Any
 
 from sympy import Expr
 
 from explain.calculus.symbols import TensorName, substitute
-from explain.derivation.model import Fold, Formula
+from explain.derivation.later import lazily
+from explain.derivation.model import Alike, Fold, Formula, Matrix
 from explain.derivation.steps import Group
 from explain.ops.base import Op
 from explain.tape.record import Tape
@@ -18,6 +20,8 @@ from explain.tape.record import Tape
 LONGEST_PERIOD = 16
 UNNAMED = re.compile(r"u_\d+$")
 FEWEST_TURNS = 3
+FORMS = ("{}", "bar({})", "d({})")
+"""What stands in formulas for a tensor: itself, its adjoint, its change."""
 
 
 def signature(tape: Tape, group: Group) -> Hashable | None:
@@ -38,23 +42,35 @@ def signature(tape: Tape, group: Group) -> Hashable | None:
 class Renamed:
     """From the names of one step to those of another that does the same."""
 
-    def __init__(self, old: Sequence[str], new: Sequence[str], ops: Sequence[str] = ()) -> None:
-        self.names: dict[Any, Any] = {}
-        for a, b in zip(old, new, strict=True):
-            if a != b:
-                for form in ("{}", "bar({})", "d({})", *(f"{op}({{}})" for op in ops)):
-                    self.names[TensorName(form.format(a))] = TensorName(form.format(b))
+    def __init__(self, old: Sequence[str], new: Sequence[str]) -> None:
+        self.pairs = tuple([(a, b) for a, b in zip(old, new, strict=True) if a != b])
+
+    @cached_property
+    def names(self) -> dict[Any, Any]:
+        """The names that stand for others, those of adjoints and changes too."""
+        return {TensorName(form.format(a)): TensorName(form.format(b)) for a, b in self.pairs for form in FORMS}
 
     def expr(self, e: Expr | None) -> Any:
         """A formula to be evaluated or carried on."""
         return None if e is None else substitute(e, self.names)
 
+    def written(self, e: Expr | None) -> Any:
+        """A formula whose parts stay where they stand."""
+        return None if e is None else substitute(e, self.names, as_written=True)
+
     def shown(self, f: Formula | None) -> Any:
-        """A formula as it stands on the page."""
-        return None if f is None else Formula(substitute(f.e, self.names, as_written=True), f.letters)
+        """A formula as it stands on the page, made when it is asked for."""
+        if f is None:
+            return None
+        make = {"e": lambda: self.written(f.e)}
+        return lazily(Formula, make, letters=f.letters, origin=Alike(f, self.pairs))
+
+    def matrix(self, m: Matrix | None) -> Matrix | None:
+        """A matrix form, made when it is asked for."""
+        return None if m is None else lazily(Matrix, {"tree": lambda: self.tree(m.tree)}, origin=Alike(m, self.pairs))
 
     def tree(self, tree: Any) -> Any:
-        """A matrix form."""
+        """The tree of a matrix form."""
         if isinstance(tree, tuple):
             return tuple([self.tree(part) for part in tree])
         if isinstance(tree, Expr):

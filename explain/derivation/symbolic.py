@@ -49,6 +49,7 @@ from explain.calculus.symbols import (
     substitute,
 )
 from explain.derivation.kept import KeptNames
+from explain.derivation.later import Lazily, changed
 from explain.derivation.repeat import Renamed, signature
 from explain.derivation.steps import Group, unused_name
 from explain.errors import CannotDerive
@@ -84,13 +85,13 @@ def renaming(old: Sequence[Any], new: Sequence[Any]) -> dict[Any, Any]:
 
 
 @dataclass(frozen=True, eq=False)
-class StepFormula:
+class StepFormula(Lazily):
     """One step as mathematics: one entry of its output at ``out``, evaluated and as written.
 
     ``differential``: per input name, one entry of the change of the output for a change ``d(input)``, where the op is
     given by a differential rule; then ``formula`` is the entry of the op's own name, unless it has a formula besides.
     ``written`` is None for what has no formula at all (a comparison, argmax). ``signature``: equal for steps that do the
-    same.
+    same; ``like``: the first of them, for all others.
     """
 
     group: Group
@@ -100,20 +101,22 @@ class StepFormula:
     written: Expr | None
     differential: dict[str, Expr]
     signature: Hashable | None = None
+    like: StepFormula | None = None
 
     @property
     def stays(self) -> bool:
         """Its name is not replaced by its formula: it has none, or is best known by its name (a softmax)."""
-        return self.written is None or bool(self.differential) or isinstance(self.formula, Transform)
+        first = self.like or self
+        return first.written is None or bool(first.differential) or isinstance(first.formula, Transform)
 
 
 @dataclass(frozen=True, eq=False)
-class Link:
+class Link(Lazily):
     """One link of the chain rule, in raw indices: the target's are ``target``, the output's ``out``.
 
     ``jacobian``: ∂ output / ∂ input; ``contracted``: Jᵀv with the adjoint's name as v; both in the output's language.
     ``problem``: why there are none. ``exact`` is the Jᵀv before the output's name was put in. ``decreed``: what goes back is
-    not Jᵀv but what the author of a custom Function wrote.
+    not Jᵀv but what the author of a custom Function wrote. ``like``: the first link that does the same, for all others.
     """
 
     step: StepFormula
@@ -125,6 +128,7 @@ class Link:
     exact: Expr | None
     problem: CannotDerive | None = None
     decreed: bool = False
+    like: Link | None = None
 
     @property
     def differentiated(self) -> tuple[Expr, TensorName]:
@@ -216,8 +220,8 @@ class Deriver:
             return found
         step, names = kept
         to = Renamed(names, self.names_in(group))
-        written = None if step.written is None else substitute(step.written, to.names, as_written=True)
-        return replace(step, group=group, name=self.names[group.output], formula=to.expr(step.formula), written=written)
+        later = {"formula": lambda: to.expr(step.formula), "written": lambda: to.written(step.written)}
+        return changed(step, later, group=group, name=self.names[group.output], like=step)
 
     def _new_step(self, group: Group) -> StepFormula:
         shape = self.tape.values[group.output].shape
@@ -362,8 +366,12 @@ class Deriver:
             return found
         link, names = kept
         to = Renamed(names, self.names_in(step.group))
-        parts = {part: to.expr(getattr(link, part)) for part in ("jacobian", "contracted", "exact")}
-        return replace(link, step=step, input=x, input_name=self.names[x], **parts)
+        later = {
+            "jacobian": lambda: to.expr(link.jacobian),
+            "contracted": lambda: to.expr(link.contracted),
+            "exact": lambda: to.expr(link.exact),
+        }
+        return changed(link, later, step=step, input=x, input_name=self.names[x], like=link)
 
     def _new_link(self, step: StepFormula, x: int) -> Link:
         name = self.names[x]
@@ -388,7 +396,7 @@ class Deriver:
     def _carried(self, link: Link, upstream: Expr | None, first_of_rows: bool, rows: tuple[Bind, ...]) -> Expr | None:
         """The gradient at the link's input, from the closed form at its output."""
         step = link.step
-        if link.exact is None or upstream is None:
+        if (link.like or link).exact is None or upstream is None:
             return None
         formula, variable = link.differentiated
         if link.decreed:
@@ -422,7 +430,7 @@ class Deriver:
     def expanded(self, e: Expr) -> Expr:
         """The formula with the names of all steps replaced by their formulas, down to what the program was given."""
         for step in reversed(self.steps):
-            if step.stays or self.kept.has(step):
+            if not e.has(TensorName(step.name)) or step.stays or self.kept.has(step):
                 continue
             e = self.replaced(e, step)
             if weight(e) > 2 * SHOWN:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections import ChainMap
+from collections.abc import Iterable
 from dataclasses import replace
 from functools import cached_property
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
@@ -17,9 +20,11 @@ from explain.derivation.plan import TANGENT, Plan, PlannedStep
 from explain.derivation.pullback import pull_back, pull_back_whole, walk_back
 from explain.derivation.replay import Replay, differences
 from explain.derivation.request import Request
+from explain.derivation.steps import Group
 from explain.derivation.symbolic import Bind, bar, given_arrays, named_result
 from explain.errors import CannotDerive
 from explain.tape.dtypes import BY_NUMPY
+from explain.tape.trace import Sent
 
 DIRECTIONS = 2
 """How many random changes u the adjoint identity is tried with."""
@@ -53,6 +58,23 @@ class Witnesses:
             found[self.plan.seed] = np.asarray(self.r.backward.seed, np.float64)
         for let in self.plan.lets:
             found[let.name] = evaluate(let.raw, found, numbers(let.place))
+        return found
+
+    def in_place_of(self, first: Group, group: Group) -> ChainMap[str, Any]:
+        """``arrays`` for the formulas of the step that a step is like: under the names there the values here."""
+        pairs = zip((first.output, *first.inputs), (group.output, *group.inputs), strict=True)
+        return ChainMap({self.plan.names[a]: self.arrays[self.plan.names[b]] for a, b in pairs}, self.arrays)
+
+    def sent_in(self, applied: Iterable[int]) -> list[Sent]:
+        """What some applications sent back, in the order they did."""
+        found = sorted([one for k in applied for one in self._sent_by.get(k, ())], key=itemgetter(0))
+        return [s for _, s in found]
+
+    @cached_property
+    def _sent_by(self) -> dict[int, list[tuple[int, Sent]]]:
+        found: dict[int, list[tuple[int, Sent]]] = {}
+        for place, s in enumerate(self.r.backward.sent if self.r.backward else ()):
+            found.setdefault(s.applied, []).append((place, s))
         return found
 
     def of_gradient(self, leaf: int, value: Any, planned: Any) -> tuple[Check, ...]:
@@ -142,10 +164,12 @@ class Witnesses:
         found: dict[int, Any] = {self.r.output: np.asarray(self.seed, np.float64)}
         for planned in self.plan.steps:
             link = planned.link
-            if link.contracted is None:
+            if (link.like or link).contracted is None:
                 raise link.problem or CannotDerive(f"{link.step.name}: no formula")
-            arrays = self.arrays | {bar(link.step.name).name: found[link.step.group.output]}
-            part = evaluate(link.contracted, arrays, numbers(link.target))
+            first = link.like or link
+            arrays = self.in_place_of(first.step.group, link.step.group)
+            arrays[bar(first.step.name).name] = found[link.step.group.output]
+            part = evaluate(first.contracted, arrays, numbers(link.target))
             found[link.input] = part if link.input not in found else found[link.input] + part
         return found
 
@@ -173,14 +197,17 @@ class Witnesses:
             return Check("adjoint", "not_applicable", None, "written")
         if upstream is None or value is None:
             upstream, value = self._vjp_of_step(planned)
-        assert planned.forward is not None
+        like = planned.like or planned
+        assert like.forward is not None
+        arrays = self.in_place_of(like.link.step.group, link.step.group)
         stream = np.random.default_rng(2)
         pairs = []
         for _ in range(DIRECTIONS):
             u = stream.normal(size=np.shape(x.array))
-            pairs.append((u, evaluate(planned.forward, self.arrays | {TANGENT.name: u}, numbers(link.step.out))))
+            arrays[TANGENT.name] = u
+            pairs.append((u, evaluate(like.forward, arrays, numbers(link.step.out))))
         members = link.step.group.applied
-        inside = [s.cotangent for s in self.r.backward.sent if s.applied in members] if self.r.backward else []
+        inside = [s.cotangent for s in self.sent_in(members)]
         dtype = self._coarsest(link.input, *(i for k in members for i in self.tape.applied[k].outputs))
         floor = check.rounding_floor(dtype, [upstream, *inside])
         first = check.adjoint_check(upstream, pairs, value, dtype, floor)

@@ -243,12 +243,12 @@ def _run_to_json(run: Run, lang: str, index_base: int, arrays: Arrays) -> str:
             _add_latex(out["vjp"]["product"], step.product, setter)
             _add_latex(out["vjp"]["index"], step.contracted, setter)
             if step.matrix is not None:
-                out["vjp"]["matrix"]["latex"] = setter.matrix(step.matrix)
+                out["vjp"]["matrix"]["latex"] = setter.matrix(step.matrix.tree)
         for g, out in zip(d.gradients, data["gradients"], strict=True):
             if g.closed_form:
                 _add_latex(out["closed_form"]["index"], g.closed_form.index, setter)
                 if g.closed_form.matrix is not None:
-                    out["closed_form"]["matrix"]["latex"] = setter.matrix(g.closed_form.matrix)
+                    out["closed_form"]["matrix"]["latex"] = setter.matrix(g.closed_form.matrix.tree)
         for let, out in zip(d.lets, data["lets"], strict=True):
             _add_latex(out["formula"], let.formula, setter)
     return _written(core, "\n") + "\n"

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from explain.calculus.rules import says_itself
-from explain.derivation.codec import encode_formula
+from explain.derivation.codec_formulas import encode_formula
 from explain.derivation.library import OpEntry
 from explain.derivation.model import Derivation, Let, Step
 from explain.errors import InputError
@@ -78,7 +78,7 @@ def _defined(let: Let, t: Typesetter) -> str:
 def _input(s: Step, d: Derivation, t: Typesetter) -> dict[str, Any]:
     return {
         "name": s.input, "structure": s.structure, "jacobian": _formula(s.jacobian, t), "vjp": _formula(s.contracted, t),
-        "matrix": None if s.matrix is None else t.matrix(s.matrix),
+        "matrix": None if s.matrix is None else t.matrix(s.matrix.tree),
     }  # fmt: skip
 
 

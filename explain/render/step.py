@@ -53,7 +53,7 @@ def step_view(s: Step, d: Derivation, t: Typesetter) -> View:
         if s.product is not None and t.formula(s.product) != t.formula(s.contracted):
             view["product"] = t.equation([view["product"], t.formula(s.contracted)])
         if s.matrix is not None and s.contracted.letters:
-            view["matrix"] = t.equation([arrival(s, d, t, ()), t.matrix(s.matrix)], order.is_rounded(s.contracted.e))
+            view["matrix"] = t.equation([arrival(s, d, t, ()), t.matrix(s.matrix.tree)], order.is_rounded(s.contracted.e))
     if s.value is not None:
         view["numbers"] = _numbers(s, d, t)
     return view
@@ -91,13 +91,13 @@ def _numbers(s: Step, d: Derivation, t: Typesetter) -> str:
     overwritten = any(c.reason == "written" for c in s.checks)  # then the values shown are not those that backward met
     if s.matrix is not None and not overwritten and _holds(s):
         values = {r.name: r.value for r in d.rows if r.value is not None} | {f"bar({s.output})": s.upstream}
-        named = tensor_names(s.matrix)
+        named = tensor_names(s.matrix.tree)
         used = {name: a for name, a in values.items() if name in named}
         complete = named <= set(used)
         if complete and used and sum(np.size(a) for a in used.values()) <= t.most_substituted:
             rounded |= not all(figures.is_exact(a) for a in used.values())
             entries = {entry_key(name, k): t.array(n) for name, a in used.items() for k, n in np.ndenumerate(a)}
-            sides.append(t.matrix(s.matrix, entries | {name: t.array(a) for name, a in used.items()}))
+            sides.append(t.matrix(s.matrix.tree, entries | {name: t.array(a) for name, a in used.items()}))
     sides.append(t.array(s.value))
     return t.equation(sides, rounded)
 

@@ -77,7 +77,7 @@ def _answer(g: Gradient, d: Derivation, t: Typesetter) -> View:
         answer["index"] = t.equation([_derivative(g, d, t, index.letters), t.formula(index)], order.is_rounded(index.e))
         if g.closed_form.matrix is not None and any(n != 1 for n in g.shape):
             answer["matrix"] = t.equation(
-                [_derivative(g, d, t, ()), t.matrix(g.closed_form.matrix)], order.is_rounded(index.e)
+                [_derivative(g, d, t, ()), t.matrix(g.closed_form.matrix.tree)], order.is_rounded(index.e)
             )
     if g.grad is not None:
         answer["grad"] = tensor_repr(g.grad)

@@ -1,0 +1,34 @@
+"""Parts of frozen data that are made when somebody asks for them: most of what a loop repeats is never looked at."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import fields
+from typing import Any, TypeVar
+
+L = TypeVar("L", bound="Lazily")
+
+
+class Lazily:
+    """A frozen dataclass some of whose fields may be made at the first look, and kept. Such fields have no default."""
+
+    def __getattr__(self, name: str) -> Any:
+        make = vars(self).get("_later", {}).get(name)
+        if make is None:
+            raise AttributeError(f"{type(self).__name__} has no {name}")
+        found = vars(self)[name] = make()
+        return found
+
+
+def lazily(kind: type[L], later: dict[str, Callable[[], Any]], **now: Any) -> L:
+    """A part of a kind. ``later``: how some of its fields are made, ``now``: all others."""
+    assert {f.name for f in fields(kind)} == later.keys() | now.keys()  # type: ignore[arg-type]
+    part = object.__new__(kind)
+    vars(part).update(now, _later=later)
+    return part
+
+
+def changed(part: L, later: dict[str, Callable[[], Any]], **now: Any) -> L:
+    """A part with other fields: ``later`` as they are asked for, ``now`` at once. What stays is not looked at."""
+    kept = {f.name: getattr(part, f.name) for f in fields(part) if f.name not in later and f.name not in now}  # type: ignore[arg-type]
+    return lazily(type(part), later, **kept, **now)
