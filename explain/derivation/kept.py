@@ -27,9 +27,10 @@ class KeptNames:
         there (p = 1/(1 + exp(−z))), or a share of a sum: derivatives speak of p."""
         if not self.tape.values[step.group.output].names:
             return False
-        if not isinstance(step.formula, Call):
+        first = step.like or step
+        if not isinstance(first.formula, Call):
             return step.name in self.shares
-        return not isinstance(step.written, Call) or step.group.output in self._with_sums
+        return not isinstance(first.written, Call) or step.group.output in self._with_sums
 
     @cached_property
     def shares(self) -> dict[str, Quotient]:
@@ -37,6 +38,8 @@ class KeptNames:
         makers = {step.name: step for step in self.steps}
         found = {}
         for step in self.steps:
+            if step.like is not None and step.like.name not in found:
+                continue
             share = quotient(step.name, tuple(i for i, _ in step.out), step.formula)
             if share is None or share.below.tensor.name not in makers:
                 continue
@@ -50,6 +53,6 @@ class KeptNames:
         """The results of steps in which, or on the way to which, entries are added up."""
         found: set[int] = set()
         for step in self.steps:
-            if step.formula.has(Total, Reduction) or not found.isdisjoint(step.group.inputs):
+            if (step.like or step).formula.has(Total, Reduction) or not found.isdisjoint(step.group.inputs):
                 found.add(step.group.output)
         return found

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import re
 import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
+from json.encoder import encode_basestring
 from typing import Any
 
 from explain.derivation.codec import Arrays, encode_run
@@ -29,7 +31,7 @@ RELATION = re.compile(r" (=|\\approx) ")
 CHINESE = re.compile(r"[\u2e80-\u9fff\uf900-\ufaff\uff00-\uffef]")
 SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
-_in_json = json.JSONEncoder(ensure_ascii=False, allow_nan=False).encode
+_encoded = json.JSONEncoder(ensure_ascii=False, allow_nan=False).encode
 
 
 @dataclass(frozen=True)
@@ -79,6 +81,8 @@ CHOICES = {
 }
 UNNAMED = "\ue002"
 """Stands for the word that anchors begin with until the page is made that gives it; no page holds this character."""
+CONSTANTS = {None: "null", True: "true", False: "false"}
+"""In JSON."""
 HTML_LANGUAGES = {"zh": "zh-Hans"}
 
 
@@ -258,11 +262,27 @@ def _written(part: Any, newline: str) -> str:
     """JSON with a line per key, lists of numbers and words on one line. ``newline``: with the indentation so far."""
     deeper = newline + " "
     if isinstance(part, dict) and part:
-        lines = [f"{_in_json(key)}: {_written(value, deeper)}" for key, value in part.items()]
+        lines = [f"{encode_basestring(key)}: {_written(value, deeper)}" for key, value in part.items()]
         return "{" + deeper + ("," + deeper).join(lines) + newline + "}"
     if isinstance(part, list) and any(isinstance(item, dict | list) for item in part):
         return "[" + deeper + ("," + deeper).join([_written(item, deeper) for item in part]) + newline + "]"
-    return _in_json(part)
+    return _on_one_line(part)
+
+
+def _on_one_line(part: Any) -> str:
+    """JSON without a line break. An encoder takes long to set up: what most values are is written without one."""
+    kind = type(part)
+    if kind is str:
+        return encode_basestring(part)
+    if part is None or kind is bool:
+        return CONSTANTS[part]
+    if kind is int:
+        return str(part)
+    if kind is float and math.isfinite(part):
+        return repr(part)
+    if kind is list:
+        return f"[{', '.join([_on_one_line(item) for item in part])}]"
+    return _encoded(part)
 
 
 def explanation(error: dict[str, Any], lang: str) -> str | None:

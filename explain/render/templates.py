@@ -26,6 +26,7 @@ def templates_in(lang: str, tight: bool = False) -> Any:
         lstrip_blocks=True,
         autoescape=False,
         bytecode_cache=_compiled_templates(),
+        auto_reload=False,  # they are part of this program: no page asks the disk whether they changed
     )
     words = catalogue(lang)
     one, several = (

@@ -44,6 +44,8 @@ CHINESE = re.compile(r"[\u2e80-\u9fff\uf900-\ufaff\uff00-\uffef]")
 
 def escaped(text: str) -> str:
     """The text for pdflatex; a character that no font here has is given by its number."""
+    if text.isascii():
+        return text.translate(ASCII)
     found: list[str] = []
     for c in unicodedata.normalize("NFC", text):
         letter, *mark = list(unicodedata.normalize("NFD", c))
@@ -64,6 +66,9 @@ def _character(c: str) -> str:
     if " " <= c < "\x7f" or c == "\n" or CHINESE.match(c) or ACCENTED.match(c):
         return c
     return rf"{{\tiny U+{ord(c):04X}}}"
+
+
+ASCII = {k: _character(chr(k)) for k in range(128)}
 
 
 def unicode_signs() -> str:
