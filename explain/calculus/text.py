@@ -9,6 +9,7 @@ from __future__ import annotations
 import keyword
 import re
 import unicodedata
+from functools import lru_cache
 from typing import Any
 
 from sympy import Expr, Pow, Rational, S
@@ -39,6 +40,7 @@ RELATIONS["LessThan"] = "<="
 WRAPPED = re.compile(r"(\w+)\((.*)\)", re.DOTALL)
 
 
+@lru_cache(8_192, typed=True)
 def formula_text(e: Any) -> str:
     """The formula as text that ``read_formula`` reads back. Takes formulas in final form, as ``late`` leaves them."""
     return _Writer(e).at(e, SUM)

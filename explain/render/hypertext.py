@@ -66,6 +66,7 @@ def parts(tex: str) -> list[str]:
     return [first, *(f"{{}}{part}" for part in others)]  # an empty group before a sign keeps it between two things
 
 
+@lru_cache(8_192)
 def displayed(tex: str) -> str:
     """A formula on a line of its own. A wide one is set in parts, between which a browser may break the line."""
     found = [mathml(part, True) for part in parts(tex)]

@@ -55,6 +55,15 @@ def latex_matrix(
 ) -> str:
     """A matrix tree as LaTeX. ``numbers``: tensors shown as these texts, by name;
     ``sizes``: what to put for symbolic sizes, as in ``late``."""
+    return _in_symbols(tree, index_base) if numbers is sizes is None else _matrix(tree, index_base, numbers, sizes)
+
+
+@once
+def _in_symbols(tree: Tree, index_base: int) -> str:
+    return _matrix(tree, index_base, None, None)
+
+
+def _matrix(tree: Tree, index_base: int, numbers: Mapping[str, str] | None, sizes: Mapping[Any, Any] | None) -> str:
     taken = {t.tensor.name for t in subtrees(tree) if isinstance(t, MName)}
     identity = r"\mathbf I" if "I" in taken else "I"
     return MatrixPrinter(LatexPrinter(index_base), replace(MARKS, identity=identity), numbers, sizes).text(tree)
