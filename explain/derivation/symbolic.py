@@ -458,7 +458,8 @@ def _summed(parts: Sequence[Expr | None]) -> Expr | None:
 
 def with_one_unit(whole: Expr) -> Expr:
     """The sum without the difference between terms in which unlike many numbers met, where that makes it shorter."""
-    alike = Add(*(part.xreplace({p: UNIT for p in whole.atoms(Pow) if p.base == UNIT}) for part in Add.make_args(whole)))
+    powers = {p: UNIT for p in whole.atoms(Pow) if p.base == UNIT}
+    alike = Add(*(part.xreplace(powers) for part in Add.make_args(whole)))
     return alike if len(Add.make_args(alike)) < len(Add.make_args(whole)) else whole
 
 

@@ -14,8 +14,7 @@ from typing import Any, TypeVar
 
 from sympy import Basic, Symbol
 
-from explain.derivation.model import Alike, Formula, Matrix
-from explain.derivation.repeat import FORMS
+from explain.derivation.model import Formula, Matrix
 
 F = TypeVar("F", bound=Callable[..., Any])
 WRAPPED = re.compile(r"(\w+)\((.*)\)", re.DOTALL)
@@ -110,7 +109,7 @@ def names_in(part: Any) -> set[str] | frozenset[str]:
     if isinstance(part, tuple | list):
         return set().union(*map(names_in, part))
     if isinstance(part, Formula | Matrix) and part.origin is not None:
-        return _renamed(part.origin)
+        return {own for _, own in part.origin.names}  # all others are those of the part that it repeats
     found: set[str] = set()
     for name in _fields(part.__class__):
         value = getattr(part, name)
@@ -119,12 +118,6 @@ def names_in(part: Any) -> set[str] | frozenset[str]:
         if not isinstance(value, PLAIN):
             found |= names_in(value)
     return found
-
-
-def _renamed(origin: Alike) -> set[str]:
-    """The names in what repeats another part, which need not be made for that."""
-    other = {form.format(a): form.format(b) for a, b in origin.names for form in FORMS}
-    return {other.get(name, name) for name in names_in(origin.first)}
 
 
 @lru_cache
