@@ -72,7 +72,7 @@ def _parser() -> argparse.ArgumentParser:
         "randn(3, seed=0), @file.npy; without any --at the derivation is symbolic",
     )
     expr.add_argument("--v", metavar="VALUE", help="the cotangent v to send back, for a result with several entries")
-    expr.add_argument("--wrt", action="append", metavar="NAME", help="differentiate by this name (default: all float ones)")
+    expr.add_argument("--wrt", help="differentiate by this name only (default: by all float ones)", **NAMES)
     expr.add_argument(
         "--shape",
         action="append",
@@ -104,7 +104,7 @@ def _run_parser(commands: Any) -> None:
     )
     run.add_argument("program", metavar="FILE", help="a .py, .md or .ipynb file, or - for standard input")
     run.add_argument("--backward", type=int, metavar="N", help="derive only the N-th call that asks for gradients")
-    run.add_argument("--wrt", action="append", metavar="NAME", help="differentiate by this name (default: all leaves)")
+    run.add_argument("--wrt", help="differentiate by this name only (default: by all leaves)", **NAMES)
     run.add_argument("--of", metavar="NAME", help="the result to derive, where the program calls no backward itself")
     run.add_argument("--timeout", type=_seconds, default=10.0, metavar="SECONDS", help="how long it may run (default: 10)")
     run.add_argument(
@@ -175,6 +175,17 @@ def _seconds(text: str) -> float:
     if not 0 < found <= 86_400:
         raise ValueError
     return found
+
+
+def _names(text: str) -> list[str]:
+    found = [name for part in text.split(",") if (name := part.strip())]
+    if not found:
+        raise argparse.ArgumentTypeError("a name is needed")
+    return found
+
+
+NAMES: dict[str, Any] = {"action": "extend", "type": _names, "metavar": "NAME,…"}
+"""Names between commas, in one option or in several."""
 
 
 def _bytes(text: str) -> int:

@@ -52,10 +52,18 @@ def test_a_warning_of_pytorch_comes_without_a_place_in_our_code(capsys: pytest.C
 
 
 def test_usage_errors_exit_2() -> None:
-    for arguments in ([], ["expr"], ["nothing"], [*DOT, "--format", "docx"]):
+    for arguments in ([], ["expr"], ["nothing"], [*DOT, "--format", "docx"], [*DOT, "--wrt", " ,"]):
         with pytest.raises(SystemExit) as stop:
             main(arguments)
         assert stop.value.code == 2
+
+
+@pytest.mark.parametrize("wrt", [["--wrt", "x,z"], ["--wrt", "x", "--wrt", "z"], ["--wrt", " x , z,"]])
+def test_names_stand_between_commas_or_in_options_of_their_own(wrt: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    given = [f"--at={name}=[1,2]" for name in "xyz"]
+    assert main(["expr", "sum(x*y*z)", *given, *wrt, "--format", "json"]) == 0
+    (derivation,) = run_from_json(capsys.readouterr().out).derivations
+    assert [g.wrt for g in derivation.gradients] == ["x", "z"]
 
 
 def test_a_failed_check_exits_1(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
