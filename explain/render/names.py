@@ -103,13 +103,14 @@ def once(function: F) -> F:
 
 
 def names_in(part: Any) -> set[str] | frozenset[str]:
-    """The names in a document, or in anything in it: tensors, sizes, indices."""
+    """The names in a document, or in anything in it: tensors, sizes, indices; of a part that repeats another one those of
+    its own, for all others stand in that one."""
     if isinstance(part, Basic):
         return _symbols(part)
     if isinstance(part, tuple | list):
         return set().union(*map(names_in, part))
     if isinstance(part, Formula | Matrix) and part.origin is not None:
-        return {own for _, own in part.origin.names}  # all others are those of the part that it repeats
+        return {own for _, own in part.origin.names}
     found: set[str] = set()
     for name in _fields(part.__class__):
         value = getattr(part, name)

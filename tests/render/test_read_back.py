@@ -95,7 +95,7 @@ def values_of(d: Derivation, drawn: bool) -> dict[str, Any]:
 
 
 def names_of(part: Any) -> set[str]:
-    found = {name for name in names_in(part) if isinstance(name, str)}
+    found = {name for name in names_in(part.e if isinstance(part, Formula) else part) if isinstance(name, str)}
     if isinstance(part, Formula):
         found |= {f"{t.op}({n.name})" for t in part.e.atoms(Transform) for n in t.atoms(TensorName)}
     return found
