@@ -106,10 +106,8 @@ def main() -> None:
         ("chain of 100", chain(100), chain_in_numpy(100), np.float32(1)),
         ("chain of 10,000", chain(10_000), chain_in_numpy(10_000), np.float32(1)),
     ]
-    torch: Any = None
-    if importlib.util.find_spec("torch"):
-        import torch
-
+    torch: Any = importlib.import_module("torch") if importlib.util.find_spec("torch") else None
+    if torch:
         torch.set_num_threads(1)
     print(f"{'':16}  {'time':>10}  {'/ numpy':>19}" + (f"  {'/ torch':>19}" if torch else ""))
     for name, program, bare, values in rows:
