@@ -26,7 +26,7 @@ from explain.calculus.express import (
 )
 from explain.calculus.guards import unguarded
 from explain.calculus.hoist import picked, settled
-from explain.calculus.masks import Masked
+from explain.calculus.masks import Masked, over_masks
 from explain.calculus.namespace import (
     Namespace,
     Operand,
@@ -391,6 +391,8 @@ class Deriver:
             return Link(step, x, name, target, jacobian, decreed, decreed, None, True)
         told = in_terms_of(jacobian, step.formula, just_indices(step.out), TensorName(step.name))
         contracted = in_terms_of(exact, step.formula, just_indices(step.out), TensorName(step.name))
+        masks = self.masks.values()
+        told, contracted = over_masks(told, masks, (*target, *step.out)), over_masks(contracted, masks, target)
         return Link(step, x, name, target, told, contracted, exact)
 
     def _carried(self, link: Link, upstream: Expr | None, first_of_rows: bool, rows: tuple[Bind, ...]) -> Expr | None:
