@@ -237,8 +237,7 @@ class _Builder:
 
     def _operand(self, names: Mapping[int, str], i: int) -> str:
         v = self.tape.values[i]
-        told = v.number if v.entries is None else v.entries
-        return names[i] if told is None else str(told)
+        return names[i] if v.literal is None else str(v.literal)
 
     # gradients
 

@@ -313,7 +313,7 @@ class _Trial:
         values = part.request.tape.values
         return {
             i for i in used
-            if i is not None and values[i].source is None and values[i].number is None and values[i].entries is None
+            if i is not None and values[i].source is None and values[i].literal is None
             and np.asarray(values[i].array).dtype.kind == "f"
         }  # fmt: skip
 

@@ -198,8 +198,7 @@ def _group(tape: Tape, members: list[int], output: int, inner: set[int], whole: 
     inputs: list[int] = []
     for k in members:
         for i in tape.applied[k].inputs:
-            told = tape.values[i].number is not None or tape.values[i].entries is not None
-            if i not in inner and i not in inputs and not told:
+            if i not in inner and i not in inputs and tape.values[i].literal is None:
                 inputs.append(i)
     return Group(tuple(members), output, tuple(inputs), whole)
 

@@ -129,6 +129,11 @@ class Value:
         return self.names[0] if self.names else None
 
     @property
+    def literal(self) -> int | float | Literal["eye"] | None:
+        """What formulas say in place of a name: a number, or "eye"; None where they say the name."""
+        return self.number if self.entries is None else self.entries
+
+    @property
     def shape(self) -> tuple[int, ...]:
         """The sizes of the axes."""
         return np.shape(self.array)
