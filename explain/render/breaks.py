@@ -10,8 +10,10 @@ TOKENS = re.compile(
     r"\\begin\{|\\end\{|\\(?:left|right)(?![a-z])\\?[.|<>]?|[{}()\[\]]"
     r"|(?P<relation> = | \\approx )|(?P<sign> \+ | - | \\odot )|(?P<sum>(?<=[)}\]]) (?=\\sum))"
 )
-NO_FACTOR = re.compile(r"(?:\\t?frac\{\d+\}\{\d+\}|\\sum_\{[^{}]*\})$")
-"""What a sum is not parted from: a number, another sum."""
+NO_FACTOR = re.compile(
+    r"(?:\\t?frac\{\d+\}\{\d+\}|\\sqrt\{\d+\}|\\(?:sum|prod|max|min|operatorname\{[^{}]*\})(?:_\{[^{}]*\})?)$"
+)
+"""What a sum is not parted from: a number, another sum, an operator that is applied to it."""
 SHORT = 18
 """Signs of parentheses, with what they hold, that are not broken."""
 
@@ -32,6 +34,13 @@ def terms(tex: str, most: float = inf) -> list[str]:
         wide = [(a, b) for a, b in _spans(tex, cuts) if level == (0, False) or width(tex[a:b]) > most]
         cuts = sorted([*cuts, *(at for at, of in signs if of == level and any(a < at < b for a, b in wide))])
     return _cut(tex, cuts)
+
+
+def continued(part: str) -> str:
+    """A further part at the beginning of a line: an empty group before a sign keeps it between two things, and a dot says
+    that what begins with a sum is a factor of what stands above."""
+    factor = part.lstrip()
+    return rf"{{}} \cdot {factor}" if factor.startswith(r"\sum") else f"{{}}{part}"
 
 
 def width(tex: str) -> int:

@@ -9,7 +9,7 @@ from html import escape
 from typing import Any
 
 from explain.errors import ExplainError
-from explain.render.breaks import sides, terms, width
+from explain.render.breaks import continued, sides, terms, width
 from explain.render.listing import numbered_lines
 
 OPEN, CLOSE = "\ue000", "\ue001"
@@ -63,7 +63,7 @@ def parts(tex: str) -> list[str]:
     if width(tex) <= WIDE:
         return [tex]
     first, *others = [part for side in sides(tex) for part in ([side] if width(side) <= WIDE else terms(side, WIDE))]
-    return [first, *(f"{{}}{part}" for part in others)]  # an empty group before a sign keeps it between two things
+    return [first, *map(continued, others)]
 
 
 @lru_cache(8_192)

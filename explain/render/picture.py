@@ -82,11 +82,13 @@ def _lines(r: Row, adjoints: Mapping[str, Any]) -> list[str]:
 
 
 def _told(name: str, value: Any) -> str:
-    """``x = [1, 2]``; of a long value its shape: ``x: 3×4``."""
+    """``x = [1, 2]``; of a long value its shape: ``x: 3×4``, ``x: (3,)``, for a 3 alone would be a value."""
     a = np.asarray(value)
     sign = "=" if figures.is_exact(a) else "≈"
     whole = f"{name} {sign} {figures.plain_array(a)}"
-    return whole if len(whole) <= LONGEST or not a.ndim else f"{name}: {'×'.join(map(str, a.shape))}"
+    if len(whole) <= LONGEST or not a.ndim:
+        return whole
+    return f"{name}: {'×'.join(map(str, a.shape)) if a.ndim > 1 else a.shape}"
 
 
 def _tikz(points: tuple[tuple[float, float], ...]) -> str:

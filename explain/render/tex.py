@@ -8,7 +8,7 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
-from explain.render.breaks import sides, terms, width
+from explain.render.breaks import continued, sides, terms, width
 from explain.render.hypertext import PARTS, bare, inline
 from explain.render.listing import numbered_lines
 
@@ -142,7 +142,7 @@ def display(tex: str) -> str:
             if width(lines[-1] + term) <= WIDEST:
                 lines[-1] += term
             else:
-                lines.append(rf"&\quad {{}}{term.strip()}")
+                lines.append(rf"&\quad {continued(term.strip())}")
     if len(lines) == 1:
         return rf"\fitted{{{tex}}}"
     body = " \\\\\n".join([lines[0].replace(" = ", " &= ", 1), *lines[1:]])

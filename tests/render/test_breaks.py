@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from explain.render.breaks import sides, terms
+from explain.render.breaks import continued, sides, terms
 from explain.render.hypertext import displayed
 
 
@@ -38,6 +38,17 @@ def test_a_wide_product_is_cut_before_the_sums_in_it() -> None:
     assert terms(product, 12) == [
         r"\tfrac{1}{12} \sum_k X_{ki}\,(1 - h_{kj}^2)", r" \sum_l (W_2)_{jl}", r" \sum_m y_m",
     ]  # fmt: skip
+
+
+def test_an_operator_stays_with_the_sum_that_it_is_applied_to() -> None:
+    assert terms(r"y = (a + b) \sqrt{2} \sum_k x_k", 1)[-1].endswith(r"\sqrt{2} \sum_k x_k"), "nor a number"
+    for operator in (r"\max_{j}", r"\prod_{j}", r"\operatorname{f}", r"\operatorname{mean}_{j}"):
+        assert terms(rf"(a + b) {operator} \sum_k x_{{jk}}", 1)[-1].endswith(rf"{operator} \sum_k x_{{jk}}"), operator
+
+
+def test_a_line_that_begins_with_a_sum_says_that_it_is_a_factor() -> None:
+    assert continued(r" \sum_k x_k") == r"{} \cdot \sum_k x_k"
+    assert continued(" + x") == "{} + x" and continued(" = x") == "{} = x"
 
 
 def test_only_a_wide_formula_is_set_in_parts() -> None:
