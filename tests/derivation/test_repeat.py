@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 
+import numpy as np
 import pytest
 
+from explain.calculus.evaluate import evaluate
+from explain.calculus.symbols import Index
 from explain.derivation.codec import Arrays, handed_over, taken_over
 from explain.derivation.later import Lazily
 from explain.derivation.model import Run, Step
@@ -49,6 +52,25 @@ def test_repeated_steps_have_the_formulas_of_the_first_under_their_own_names(tex
         first = next(f for f in steps if f.contracted is s.contracted.origin.first)
         assert str(s.formula.e) != "" and f"bar({s.output})" in str(s.contracted.e)
         assert f"bar({first.output})" not in str(s.contracted.e) and made(s) == {"contracted"}
+
+
+@pytest.mark.parametrize("text", [LOOP, NETWORK])
+def test_what_a_repeated_step_shows_gives_its_own_numbers(text: str) -> None:
+    """It is the first step's formula that is checked, at the values of the step: the shown one must have them, too."""
+    d = run_program(text.format(turns=6), name="loop.py").derivation
+    values = {row.name: np.asarray(row.value, np.float64) for row in d.rows}
+    repeated = [s for s in d.steps if s.contracted is not None and s.contracted.origin is not None]
+    for s in repeated:
+        assert s.contracted is not None and s.jacobian is not None
+        known = values | {f"bar({s.output})": np.asarray(s.upstream, np.float64)}
+        target = list(zip(map(Index, s.contracted.letters), np.shape(s.value), strict=True))
+        np.testing.assert_allclose(evaluate(s.contracted.e, known, target), s.value, rtol=1e-5)
+        both = [*np.shape(s.value), *np.shape(s.upstream)]
+        jacobian = evaluate(s.jacobian.e, known, list(zip(map(Index, s.jacobian.letters), both, strict=True)))
+        np.testing.assert_allclose(
+            jacobian.reshape(np.size(s.value), -1) @ np.ravel(s.upstream), np.ravel(s.value), rtol=1e-5
+        )
+    assert len(repeated) >= 4
 
 
 @pytest.mark.parametrize("text", [LOOP, NETWORK])
