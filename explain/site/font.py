@@ -92,7 +92,8 @@ def subset(path: Path, chars: str) -> bytes:
     from fontTools.ttLib import TTFont, TTLibError
 
     try:
-        font: Any = TTFont(path, recalcTimestamp=False, lazy=False)
+        # lazy: the outlines of the thousands of glyphs that no page shows are never read
+        font: Any = TTFont(io.BytesIO(path.read_bytes()), recalcTimestamp=False, lazy=True)
     except TTLibError as error:
         raise InputError(f"{path} is no font: {error}") from None
     if "MATH" not in font:
