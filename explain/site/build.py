@@ -56,7 +56,8 @@ def build_site(
 ) -> Report:
     """Build the site of the folder ``src`` into ``out``.
 
-    ``jobs``: so many processes when there is work for them; ``executor``: where work is done instead. ``strict``: warnings
+    ``jobs``: so many processes when there is work for them (a script then calls this under ``if __name__ == "__main__"``, as
+    wherever Python starts processes); ``executor``: where work is done instead. ``strict``: warnings
     (links and anchors that lead nowhere, missing twins) are errors. ``base_url`` goes before the one in site.toml.
     Raises InputError for a folder or settings that cannot be used, and where nothing can be written.
     """
