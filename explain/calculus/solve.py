@@ -37,10 +37,14 @@ def solve(
     target: tuple[Bind, ...],
     free: tuple[Bind, ...] = (),
 ) -> tuple[list[Expr], list[Bind]]:
-    """Solve ``indices = target`` for bound names. Returns the factors (with brackets for what is left) and the binds."""
+    """Solve ``indices = target`` for bound names. Returns the factors (with brackets for what is left) and the binds.
+
+    Along an axis of size 1 every position is the only one, and no bracket says so; but an index of the output that meets
+    one of the target there keeps its delta, as along any other axis."""
     system = _System(list(factors), dict(binds), {i: n for i, n in (*target, *free) if isinstance(i, Index)})
+    named = {*system.binds, *(i for i, _ in free)}
     system.equations = [
-        (e, t) for e, (t, n) in zip(indices, target, strict=True) if e != t and (numeric_size(n) != 1 or e in system.binds)
+        (e, t) for e, (t, n) in zip(indices, target, strict=True) if e != t and (numeric_size(n) != 1 or e in named)
     ]
     while system.step():
         pass

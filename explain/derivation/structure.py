@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from sympy import Dummy, Eq, Expr
+from sympy import Dummy, Eq, Expr, S
 
-from explain.calculus.symbols import UNIT, Entry, Index, Indicator, Total, Where
+from explain.calculus.symbols import UNIT, Entry, Index, Indicator, Total, Where, substitute
 from explain.derivation.symbolic import Link
 
 
@@ -25,6 +25,7 @@ def structure(link: Link) -> str:
     if not target:
         return "column"
     assert e is not None
+    e = substitute(e, {i: S.Zero for i, n in (*link.step.out, *link.target) if n == 1 and isinstance(i, Index)})
     pairs = {condition: Eq(i, j) for i in out for j in target for condition in (Eq(i, j), Eq(j, i))}
     terms = [term.args if term.is_Mul else (term,) for term in (e.args if e.is_Add else (e,))]
     deltas = set.intersection(
