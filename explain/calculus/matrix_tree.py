@@ -12,9 +12,10 @@ from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import Any, ClassVar
 
-from sympy import Expr, S
+from sympy import Expr, S, Symbol
 
 from explain.calculus.symbols import Entry, TensorName
+from explain.calculus.text import formula_text
 
 Extent = tuple[Expr, Expr]
 
@@ -145,6 +146,23 @@ class MIdentity(Tree):
     @property
     def shape(self) -> Extent:
         return self.size, self.size
+
+
+@dataclass(frozen=True)
+class MEntries(Tree):
+    """A matrix written out: its rows, each a tuple of numbers (expressions without free index)."""
+
+    rows: tuple[tuple[Expr, ...], ...]
+
+    @property
+    def shape(self) -> Extent:
+        return S(len(self.rows)), S(len(self.rows[0]))
+
+    @cached_property
+    def text(self) -> str:
+        rows = [[formula_text(e) for e in row] for row in self.rows]
+        listed = [row[0] if self.shape[1] == 1 else f"[{', '.join(row)}]" for row in rows]
+        return f"[{', '.join(listed)}]"
 
 
 # functions that are written with parentheses
@@ -371,9 +389,9 @@ class MPower(Tree):
 def _text(value: Any) -> str:
     if isinstance(value, tuple):
         return ", ".join(map(_text, value))
-    return str(
-        value.xreplace({a: a.tensor for a in value.atoms(Entry) if not a.indices}) if isinstance(value, Expr) else value
-    )
+    if isinstance(value, Expr):
+        value = value.xreplace({a: Symbol(formula_text(a)) if a.indices else a.tensor for a in value.atoms(Entry)})
+    return str(value)
 
 
 def _divided(factors: list[Tree], last: str) -> str:

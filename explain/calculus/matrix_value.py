@@ -15,6 +15,7 @@ from explain.calculus.matrix_tree import (
     MCompare,
     MDiag,
     MDiagonal,
+    MEntries,
     MHadamard,
     MIdentity,
     MName,
@@ -140,6 +141,7 @@ _VALUES: dict[type, Callable[[_Run, Any], Any]] = {
     MScalar: lambda run, t: [[run.number(t.e)]],
     MOnes: lambda run, t: np.ones((run.length(t.size), 1)),
     MUnit: _Run.unit,
+    MEntries: lambda run, t: [[run.number(e) for e in row] for row in t.rows],
     MIdentity: lambda run, t: np.eye(run.length(t.size)),
     MOneHot: _Run.one_hot,
     MCall: _Run.call,
@@ -165,13 +167,16 @@ def resized(e: Any, sizes: Mapping[Size, int]) -> Any:
     return e.xreplace({n: Size(f"n{k}") for n, k in sizes.items()}) if sizes else e
 
 
-def agrees(tree: Tree, e: Expr, target: Sequence[Bind], shapes: Mapping[TensorName, Sequence[Any]]) -> bool:
-    """Whether tree and index formula have the same entries, at random arrays of small sizes, one per symbolic size.
+def agrees(
+    tree: Tree, e: Expr, target: Sequence[Bind], shapes: Mapping[TensorName, Sequence[Any]], own_sizes: bool = False
+) -> bool:
+    """Whether tree and index formula have the same entries, at random arrays of small sizes, one per symbolic size; of the
+    formula's own sizes with ``own_sizes``.
 
     False too where no arrays can be drawn: a tree that was not tried is not shown.
     """
     nodes = list(walk_preorder(e))
-    sizes = _small_sizes(nodes, target, shapes)
+    sizes = {} if own_sizes else _small_sizes(nodes, target, shapes)
     e = resized(e, sizes)
     places = [(i, numeric_size(resized(S(n), sizes))) for i, n in target]
     arrays = _Arrays(e, places, {t: [resized(S(n), sizes) for n in shape] for t, shape in shapes.items()})

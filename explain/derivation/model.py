@@ -11,6 +11,7 @@ from typing import Any
 
 from sympy import Expr
 
+from explain.calculus.matrix_tree import MEntries
 from explain.derivation.later import Lazily
 
 VERSION = 1
@@ -31,6 +32,11 @@ class Matrix(Lazily):
 
     tree: Any
     origin: Alike | None = None
+
+    @property
+    def listed(self) -> bool:
+        """Whether it is written out entry by entry, for want of a shorter word."""
+        return isinstance(self.tree, MEntries)
 
     def __str__(self) -> str:
         return str(self.tree)

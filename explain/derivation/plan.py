@@ -13,9 +13,11 @@ from typing import Any
 from sympy import Expr, S
 
 from explain.calculus import walk
+from explain.calculus.entries import has_few_entries, written_out
 from explain.calculus.express import final, joined, letters, weight
 from explain.calculus.masks import over_masks
 from explain.calculus.matrix import checked_matrix_form
+from explain.calculus.matrix_value import agrees
 from explain.calculus.rules import says_itself
 from explain.calculus.solve import plain_positions
 from explain.calculus.symbols import (
@@ -38,6 +40,7 @@ from explain.derivation.rules import Rule, rule_of
 from explain.derivation.steps import Group, grouped, named, needed, unused_name
 from explain.derivation.structure import structure
 from explain.derivation.symbolic import (
+    CARRIED,
     READABLE,
     SHOWN,
     Bind,
@@ -196,12 +199,14 @@ class _Planner:
         steps = tuple(self._step(link) for link in symbolic.links)
         forms = {leaf: self._with_lets(form) for leaf in self.wanted if (form := symbolic.closed.get(leaf)) is not None}
         targets = {leaf: at for leaf in forms if self._readable(forms[leaf], at := symbolic.targets[leaf])}
-        written_out = {leaf: self._written_out(forms[leaf], (*symbolic.rows, *targets[leaf])) for leaf in targets}
-        if any(weight(e) > SHOWN for e in written_out.values()):  # then all of them in the names of the steps
+        given = {leaf: self._in_terms_of_given(forms[leaf], (*symbolic.rows, *targets[leaf])) for leaf in targets}
+        listed = {leaf: self._listed(e, (*symbolic.rows, *targets[leaf])) for leaf, e in given.items()}
+        long = [leaf for leaf, e in given.items() if listed[leaf] is None]
+        if any(weight(given[leaf]) > SHOWN for leaf in long):  # then all of them in the names of the steps
             masks = self.deriver.masks.values()
-            shortened = self._shortened({leaf: over_masks(forms[leaf], masks, targets[leaf]) for leaf in targets})
-            written_out = {leaf: e.xreplace(self._signs) for leaf, e in shortened.items()}
-        closed = {leaf: self._closed(e, targets[leaf], symbolic.rows) for leaf, e in written_out.items()}
+            shortened = self._shortened({leaf: over_masks(forms[leaf], masks, targets[leaf]) for leaf in long})
+            given |= {leaf: e.xreplace(self._signs) for leaf, e in shortened.items()}
+        closed = {leaf: self._closed(e, targets[leaf], symbolic.rows, listed[leaf]) for leaf, e in given.items()}
         return Plan(
             tuple(groups), self.names, self.deriver.given, rows, steps, closed, symbolic.closed, symbolic.targets,
             symbolic.rows, tuple(self.lets.values()), seed_name,
@@ -311,10 +316,24 @@ class _Planner:
     def _matrix(self, e: Expr, target: tuple[Bind, ...]) -> Any:
         if any(not isinstance(i, Index) for i, _ in target):
             return None
-        used = {t for t in walk_preorder(e) if isinstance(t, TensorName)}
-        shapes = {t: shape for t, shape in (self._tensor_shapes | self._other_shapes()).items() if t in used}
-        tree = checked_matrix_form(e, target, shapes, [t for t in used if t.name.startswith("bar(")])
+        listed = self._listed(e, target)
+        if listed is not None:
+            return listed
+        shapes = self._shapes_in(e)
+        tree = checked_matrix_form(e, target, shapes, [t for t in shapes if t.name.startswith("bar(")])
         return None if tree is None else late_tree(tree, self.sizes)
+
+    def _listed(self, e: Expr, free: tuple[Bind, ...]) -> Any:
+        """The few entries of a formula that singles out positions, as a matrix."""
+        if not has_few_entries(e, free):
+            return None
+        tree = written_out(e, free, lambda entry: self._shown(entry, ()).e)
+        return tree if tree is not None and agrees(tree, e, free, self._shapes_in(e), own_sizes=True) else None
+
+    def _shapes_in(self, e: Expr) -> dict[TensorName, tuple[Any, ...]]:
+        """The symbolic sizes of the tensors in a formula."""
+        used = {t for t in walk_preorder(e) if isinstance(t, TensorName)}
+        return {t: shape for t, shape in (self._tensor_shapes | self._other_shapes()).items() if t in used}
 
     @cached_property
     def _tensor_shapes(self) -> dict[TensorName, tuple[Any, ...]]:
@@ -348,9 +367,10 @@ class _Planner:
 
     # closed forms
 
-    def _written_out(self, form: Expr, free: tuple[Bind, ...]) -> Expr:
+    def _in_terms_of_given(self, form: Expr, free: tuple[Bind, ...]) -> Expr:
         """The formula in the names of what the program was given."""
-        expanded = over_masks(self.deriver.expanded(form).xreplace(self._signs), self.deriver.masks.values(), free)
+        most = CARRIED if has_few_entries(form, free) else 2 * SHOWN  # each entry will be shorter
+        expanded = over_masks(self.deriver.expanded(form, most).xreplace(self._signs), self.deriver.masks.values(), free)
         return self._with_lets(plain_positions(joined(expanded), free))
 
     def _readable(self, form: Expr, free: tuple[Bind, ...]) -> bool:
@@ -377,7 +397,7 @@ class _Planner:
                 forms = {leaf: self._with_lets(e) for leaf, e in replaced.items()}
         return forms
 
-    def _closed(self, raw: Expr, target: tuple[Bind, ...], rows: tuple[Bind, ...]) -> PlannedClosedForm:
+    def _closed(self, raw: Expr, target: tuple[Bind, ...], rows: tuple[Bind, ...], listed: Any) -> PlannedClosedForm:
         free = (*just_indices(rows), *just_indices(target))
         lets = [p for p in self.lets.values() if raw.has(TensorName(p.name))]
         made = [n for i, n in sorted(self.names.items()) if self.tape.values[i].source is not None]
@@ -388,7 +408,7 @@ class _Planner:
                 steps.append(n)
                 told |= of[n].formula.atoms(TensorName) if n in of and of[n].written is not None else set()
         names = (*(p.name for p in lets), *steps)
-        tree = None if rows else self._matrix(raw, target)
+        tree = listed or (None if rows else self._matrix(raw, target))
         matrix = None if tree is None else Matrix(tree)
         return PlannedClosedForm(raw, self._shown(raw, free), matrix, names)
 

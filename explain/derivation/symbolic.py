@@ -429,13 +429,14 @@ class Deriver:
 
     # closed forms
 
-    def expanded(self, e: Expr) -> Expr:
-        """The formula with the names of all steps replaced by their formulas, down to what the program was given."""
+    def expanded(self, e: Expr, most: int = 2 * SHOWN) -> Expr:
+        """The formula with the names of all steps replaced by their formulas, down to what the program was given, or until
+        it has more than ``most`` parts."""
         for step in reversed(self.steps):
             if not e.has(TensorName(step.name)) or step.stays or self.kept.has(step):
                 continue
             e = self.replaced(e, step)
-            if weight(e) > 2 * SHOWN:
+            if weight(e) > most:
                 return e
         return e
 

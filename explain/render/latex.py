@@ -342,6 +342,7 @@ MARKS = Marks(
     ones=r"\mathbf 1",
     identity="I",
     unit=lambda place: rf"\mathbf e{lowered(place)}",
+    rows=lambda rows: "\\begin{bmatrix}" + r" \\ ".join(" & ".join(row) for row in rows) + "\\end{bmatrix}",
     times=r" \odot ",
     over=r" \oslash ",
     raised=lambda text: rf"^{{\odot {text}}}",

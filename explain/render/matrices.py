@@ -16,6 +16,7 @@ from explain.calculus.matrix_tree import (
     MCompare,
     MDiag,
     MDiagonal,
+    MEntries,
     MHadamard,
     MIdentity,
     MName,
@@ -56,6 +57,7 @@ class Marks:
     ones: str
     identity: str
     unit: Callable[[str], str]  # the basis vector at a position
+    rows: Callable[[Sequence[Sequence[str]]], str]  # a matrix written out
     times: str  # entrywise
     over: str  # entrywise
     raised: Callable[[str], str]  # entrywise exponent
@@ -77,8 +79,10 @@ def subtrees(tree: Tree) -> Iterator[Tree]:
 def is_upstream(tree: Tree) -> bool:
     """Whether an adjoint or tangent stands in the tree."""
     for t in subtrees(tree):
-        e = t.e if isinstance(t, MScalar) else t.scalar if isinstance(t, MScale) else None
-        names = [t.tensor] if isinstance(t, MName) else [] if e is None else walk_preorder(e)
+        parts = (t.e,) if isinstance(t, MScalar) else (t.scalar,) if isinstance(t, MScale) else ()
+        if isinstance(t, MEntries):
+            parts = tuple([e for row in t.rows for e in row])
+        names = [t.tensor] if isinstance(t, MName) else [n for e in parts for n in walk_preorder(e)]
         if any(isinstance(n, TensorName) and order.is_upstream(n) for n in names):
             return True
     return False
@@ -120,6 +124,8 @@ class MatrixPrinter:
             return m.identity, ATOM
         if isinstance(tree, MUnit):
             return m.unit(p.affine(indexing.place(self.final(tree.position), p.base))), ATOM
+        if isinstance(tree, MEntries):
+            return m.rows([[p.piece(self.final(e))[0] for e in row] for row in tree.rows]), ATOM
         if isinstance(tree, MTranspose):
             return self.inside(tree.of, ATOM) + m.top, POWER
         if isinstance(tree, MProduct):

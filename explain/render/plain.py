@@ -226,11 +226,18 @@ def _outside(text: str) -> str:
     return shown
 
 
+def _rows(rows: Sequence[Sequence[str]]) -> str:
+    """A matrix written out; of one column, a list."""
+    listed = [", ".join(row) if len(row) == 1 else f"[{', '.join(row)}]" for row in rows]
+    return f"[{', '.join(listed)}]"
+
+
 MARKS = Marks(
     top="ᵀ",
     ones="𝟏",
     identity="I",
     unit=lambda place: f"e{lowered(place) or f'[{place}]'}",
+    rows=_rows,
     times=" ⊙ ",
     over=" ⊘ ",
     raised=lambda text: f"^⊙{text if text.isalnum() else f'({text})'}",

@@ -73,12 +73,9 @@ def _answer(g: Gradient, d: Derivation, t: Typesetter) -> View:
     answer: View = {"wrt": g.wrt, "name": t.name(g.wrt), "reason": g.reason, "grad": None, "jacobian": None}
     answer |= {"index": None, "matrix": None, "checks": [check_view(c, g.dtype) for c in checks_of(g, d)]}
     if g.closed_form:
-        index = g.closed_form.index
-        answer["index"] = t.equation([_derivative(g, d, t, index.letters), t.formula(index)], order.is_rounded(index.e))
-        if g.closed_form.matrix is not None and any(n != 1 for n in g.shape):
-            answer["matrix"] = t.equation(
-                [_derivative(g, d, t, ()), t.matrix(g.closed_form.matrix.tree)], order.is_rounded(index.e)
-            )
+        answer["index"] = _closed(g, d, t)
+        if g.closed_form.matrix is not None and not g.closed_form.matrix.listed and any(n != 1 for n in g.shape):
+            answer["matrix"] = _closed(g, d, t, as_matrix=True)
     if g.grad is not None:
         answer["grad"] = tensor_repr(g.grad)
         answer["label"] = f"{g.wrt}.grad" if d.kind == "backward" else f"∂{d.output}/∂{g.wrt}"
@@ -86,6 +83,16 @@ def _answer(g: Gradient, d: Derivation, t: Typesetter) -> View:
         answer["jacobian"] = _flat_matrix(g.jacobian, len(g.shape), t)
         answer["jacobian_shape"] = t.size(np.shape(g.jacobian))
     return answer
+
+
+def _closed(g: Gradient, d: Derivation, t: Typesetter, as_matrix: bool = False) -> str:
+    """The closed form: one entry of it, or the whole in matrix form; whole too where its few entries are written out."""
+    assert g.closed_form is not None
+    index, matrix = g.closed_form.index, g.closed_form.matrix
+    rounded = order.is_rounded(index.e)
+    if matrix is not None and (as_matrix or matrix.listed):
+        return t.equation([_derivative(g, d, t, ()), t.matrix(matrix.tree)], rounded)
+    return t.equation([_derivative(g, d, t, index.letters), t.formula(index)], rounded)
 
 
 def _derivative(g: Gradient, d: Derivation, t: Typesetter, letters: tuple[str, ...]) -> str:
@@ -227,14 +234,13 @@ def _together(g: Gradient, d: Derivation, t: Typesetter) -> View:
             terms = ["" if p.number in hidden else arrival(p, d, t, s.contracted.letters) for p in parts]
             total = " + ".join(term or t.more for k, term in enumerate(terms) if term or terms[k - 1])
             lines.append(t.equation([t.entry(f"bar({s.input})", s.contracted.letters), total]))
-    index = g.closed_form.index
     return {
         "wrt": t.name(g.wrt),
         "steps": folding.ranges([s.number for s in chain], hidden),
         "single": len(chain) == 1,
         "contributions": folding.ranges(g.contributions, hidden),
         "lines": lines,
-        "closed": t.equation([_derivative(g, d, t, index.letters), t.formula(index)], order.is_rounded(index.e)),
+        "closed": _closed(g, d, t),
         "value": None
         if g.value is None
         else t.equation([t.name(f"bar({g.wrt})"), t.array(g.value)], not figures.is_exact(g.value)),

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from tests.render.arithmetic import Env, Ones, Value, constant, plain, product, raised, transposed
-from tests.render.spelling import closing, number, spelled
+from tests.render.spelling import closing, spelled
 
 FUNCTIONS: dict[str, Callable[..., Any]] = {
     "sin": np.sin, "cos": np.cos, "tan": np.tan, "tanh": np.tanh, "exp": np.exp, "log": np.log, "sqrt": np.sqrt,
@@ -172,7 +172,7 @@ class Reader:
         if self.eat(r"\begin{cases}"):
             return self.cases(r"\\", "&", r"\end{cases}"), False
         if self.eat(r"\begin{bmatrix}"):
-            return constant(self.array(r"\end{bmatrix}")), False
+            return self.rows_of_cells(), False
         if self.eat(r"\frac"):
             above, below = self.argument(), self.argument()
             return (lambda env: plain(above(env)) / plain(below(env))), False
@@ -328,9 +328,7 @@ class Reader:
         depth_end = closing(self.s, self.at - 1)
         inside = self.s[self.at : depth_end]
         if not RELATION.search(inside) and r"\lnot" not in inside:
-            self.at = depth_end + 1
-            array = np.array(eval(f"[{inside}]", {"nan": math.nan, "inf": math.inf}), float)
-            return constant(array.reshape(-1, 1) if array.ndim == 1 else array), False
+            return self.listed(), False
         condition = self.condition()
         self.need("]")
         return (lambda env: np.asarray(condition(env), float)), True
@@ -370,8 +368,26 @@ class Reader:
 
         return choose
 
-    def array(self, end: str) -> Any:
-        stop = self.s.index(end, self.at)
-        rows = [[number(cell) for cell in row.split("&")] for row in self.s[self.at : stop].split(r"\\")]
-        self.at = stop + len(end)
-        return np.array(rows, float)
+    def listed(self) -> Value:
+        """A list of numbers, a column, or of rows; after its opening bracket."""
+        parts = [self.sum()]
+        while self.eat(","):
+            parts.append(self.sum())
+        self.need("]")
+
+        def found(env: Env) -> Any:
+            values = [np.asarray(part(env), float) for part in parts]
+            return np.array([np.ravel(v) if v.ndim else [v] for v in values])
+
+        return found
+
+    def rows_of_cells(self) -> Value:
+        """A matrix, after its beginning."""
+        rows = [[self.sum()]]
+        while sign := self.eat("&", r"\\"):
+            if sign == "&":
+                rows[-1].append(self.sum())
+            else:
+                rows.append([self.sum()])
+        self.need(r"\end{bmatrix}")
+        return lambda env: np.array([[float(cell(env)) for cell in row] for row in rows])

@@ -49,9 +49,3 @@ def closing(s: str, opening: int) -> int:
         if depth == 0:
             return k
     raise AssertionError(f"{s[opening]} is not closed: {s}")
-
-
-def number(text: str) -> float:
-    """A number as a cell of a matrix shows it."""
-    found = re.sub(r"\\times 10\^\{(.*)\}", r"e\1", text.strip()).replace(r"\infty", "inf").replace(r"\mathrm{nan}", "nan")
-    return float(found)
