@@ -1,4 +1,4 @@
-"""A formula written out entry by entry, where it singles out several positions and there are few of them.
+"""A formula written out entry by entry, where it singles out positions and there are few of them.
 
 ``2 (x₁ − 1) [i = 1] + 2 x₂ [i = 2]`` says less than the vector of its two entries.
 """
@@ -61,9 +61,11 @@ def written_out(e: Expr, free: Sequence[Bind], show: Callable[[Expr], Expr]) -> 
 
 
 def _singles_out(e: Expr, places: Sequence[Index]) -> bool:
-    """Whether positions stand in brackets beside numbers, [i = 1] and [i = 2]; one alone is a basis vector."""
+    """Whether positions stand in brackets beside numbers, [i = 1] and [i = 2], or one does and all others are 0; what is
+    p - [i = 2] is better said with a basis vector."""
     brackets = {part for part in walk_preorder(e) if isinstance(part, Indicator)}
-    return sum(isinstance(b.condition, Relational) and _is_about(b.condition, places) for b in brackets) > 1
+    found = [b for b in brackets if isinstance(b.condition, Relational) and _is_about(b.condition, places)]
+    return len(found) > 1 or (len(found) == 1 and e.xreplace({found[0]: S.Zero}).is_zero is True)
 
 
 def _is_about(condition: Relational, places: Sequence[Index]) -> bool:

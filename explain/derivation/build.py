@@ -111,6 +111,7 @@ class _Builder:
             grad_fn=v.grad_fn,
             code=code,
             line=v.place.line if v.place else None,
+            matrix=self.plan.matrices.get(v.id),
         )
 
     def _shape(self, v: Value) -> tuple[Any, ...]:
@@ -144,6 +145,7 @@ class _Builder:
             operations=self._operations(planned),
             checks=(self.witnesses.of_step(planned, upstream, value),),
             notes=self._special_notes(link.step.group.applied),
+            jacobian_entries=planned.jacobian_entries,
         )
 
     def _code(self, z: Value, group: Group) -> str | None:

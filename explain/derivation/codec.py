@@ -250,15 +250,16 @@ def _encode_row(r: Row, arrays: Arrays) -> dict[str, Any]:
     return {
         "name": r.name, "kind": r.kind, "shape": list(r.shape), "dtype": r.dtype,
         "formula": encode_formula(r.formula, arrays.firsts), "value": arrays.encode(r.value), "grad_fn": r.grad_fn,
-        "code": r.code, "line": r.line,
+        "code": r.code, "line": r.line, "matrix": encode_matrix(r.matrix, arrays.firsts),
     }  # fmt: skip
 
 
 def _decode_row(data: dict[str, Any], arrays: Arrays) -> Row:
     shape = tuple(data["shape"])
     value = arrays.decode(data["value"], data["dtype"], _known(shape))
-    formula = decode_formula(data["formula"], arrays.firsts)
-    return Row(data["name"], data["kind"], shape, data["dtype"], formula, value, data["grad_fn"], data["code"], data["line"])
+    formula, matrix = decode_formula(data["formula"], arrays.firsts), decode_matrix(data.get("matrix"), arrays.firsts)
+    made_by = data["grad_fn"], data["code"], data["line"]
+    return Row(data["name"], data["kind"], shape, data["dtype"], formula, value, *made_by, matrix)
 
 
 def _encode_step(s: Step, arrays: Arrays) -> dict[str, Any]:
@@ -275,6 +276,7 @@ def _encode_step(s: Step, arrays: Arrays) -> dict[str, Any]:
         "upstream": arrays.encode(s.upstream), "value": arrays.encode(s.value),
         "ops": [_encode_operation(o, arrays) for o in s.operations],
         "checks": [_encode_check(c) for c in s.checks], "notes": [_encode_note(n) for n in s.notes],
+        "jacobian_entries": encode_matrix(s.jacobian_entries, arrays.firsts),
     }  # fmt: skip
 
 
@@ -301,6 +303,7 @@ def _decode_step(data: dict[str, Any], of: dict[str, Row], arrays: Arrays) -> St
         operations=tuple(_decode_operation(o, arrays) for o in data["ops"]),
         checks=tuple(_decode_check(c) for c in data["checks"]),
         notes=tuple(_decode_note(n) for n in data["notes"]),
+        jacobian_entries=decode_matrix(data.get("jacobian_entries"), arrays.firsts),
     )
 
 

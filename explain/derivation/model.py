@@ -11,7 +11,7 @@ from typing import Any
 
 from sympy import Expr
 
-from explain.calculus.matrix_tree import MEntries
+from explain.calculus.matrix_tree import MEntries, MScale
 from explain.derivation.later import Lazily
 
 VERSION = 1
@@ -36,7 +36,7 @@ class Matrix(Lazily):
     @property
     def listed(self) -> bool:
         """Whether it is written out entry by entry, for want of a shorter word."""
-        return isinstance(self.tree, MEntries)
+        return isinstance(self.tree.of if isinstance(self.tree, MScale) else self.tree, MEntries)
 
     def __str__(self) -> str:
         return str(self.tree)
@@ -87,7 +87,8 @@ class Tensor:
 
 @dataclass(frozen=True, eq=False)
 class Row:
-    """One line of the forward table: a tensor, its code, the formula of one entry as written, its value, its node.
+    """One line of the forward table: a tensor, its code, the formula of one entry as written, its value, its node; where it
+    is put together of a few entries, ``matrix`` writes them out.
 
     ``kind``: leaf (a gradient is wanted), given (a constant), step, or, of an index array that forward gave, positions or
     mask (1 where an assignment wrote, else 0), or, of a matrix that forward gave, factor. ``shape`` may hold names of
@@ -103,6 +104,7 @@ class Row:
     grad_fn: str | None
     code: str | None
     line: int | None
+    matrix: Matrix | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,8 +126,9 @@ class Step:
 
     ``rule``: key of the sentence, ``details`` its parameters. ``formula``: one entry of output. ``jacobian``: one entry
     of ∂output/∂input; ``structure``: identity, diagonal, row, column, scalar, sparse or dense; ``jacobian_matrix``: its
-    numbers where small. ``product``: Jᵀv with the sum written out; ``contracted``: the same, solved; ``matrix``: in
-    matrix form or None. ``upstream`` and ``value``: the numbers v and Jᵀv (None in a symbolic derivation).
+    numbers where small; ``jacobian_entries``: its few entries, where its formula singles out positions. ``product``: Jᵀv
+    with the sum written out; ``contracted``: the same, solved; ``matrix``: in matrix form or None. ``upstream`` and
+    ``value``: the numbers v and Jᵀv (None in a symbolic derivation).
     """
 
     number: int
@@ -148,6 +151,7 @@ class Step:
     operations: tuple[Operation, ...] = ()
     checks: tuple[Check, ...] = ()
     notes: tuple[Note, ...] = ()
+    jacobian_entries: Matrix | None = None
 
 
 @dataclass(frozen=True, eq=False)

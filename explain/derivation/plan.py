@@ -23,16 +23,14 @@ from explain.calculus.solve import plain_positions
 from explain.calculus.symbols import (
     Entry,
     Index,
-    Reduction,
     TensorName,
-    Transform,
     late,
-    rebuild,
     size,
     walk_preorder,
 )
 from explain.derivation.custom import decreed_formula
 from explain.derivation.later import Lazily, changed
+from explain.derivation.lets import Lets, PlannedLet
 from explain.derivation.model import Formula, Matrix
 from explain.derivation.repeat import Renamed, likeness
 from explain.derivation.request import Block, Request
@@ -59,16 +57,6 @@ from explain.errors import CannotDerive
 from explain.tape.record import Tape
 
 TANGENT = TensorName("tangent(u)")
-NAMES_OF_PARTS = {
-    "softmax": "P",
-    "prod_others": "R",
-    "standardised": "N",
-    "deviation": "s",
-    "rms_normalised": "N",
-    "root_mean_square": "s",
-    "std": "s",
-}
-"""Letters for parts of formulas that deserve a name of their own."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,6 +76,7 @@ class PlannedStep(Lazily):
     problem: CannotDerive | None
     key: Hashable = None
     like: PlannedStep | None = None
+    jacobian_entries: Matrix | None = None
 
     def uses(self, name: str) -> bool:
         """Whether a name stands in its formulas."""
@@ -106,17 +95,6 @@ class PlannedClosedForm:
 
 
 @dataclass(frozen=True, eq=False)
-class PlannedLet:
-    """A named part of formulas: its entry at ``place`` (indices with sizes), as shown and as evaluated."""
-
-    name: str
-    kind: str
-    place: tuple[Bind, ...]
-    raw: Expr
-    shown: Formula
-
-
-@dataclass(frozen=True, eq=False)
 class Plan:
     """Everything symbolic about one backward call."""
 
@@ -124,6 +102,7 @@ class Plan:
     names: dict[int, str]
     given: dict[str, tuple[int, str]]
     rows: dict[int, Formula | None]
+    matrices: dict[int, Matrix]
     steps: tuple[PlannedStep, ...]
     closed: dict[int, PlannedClosedForm]
     raw_closed: dict[int, Expr | None]
@@ -177,7 +156,6 @@ class _Planner:
     mode: str
     sizes: Mapping[Any, Any]
     blocks: Mapping[int, Block]
-    lets: dict[Expr, PlannedLet] = field(default_factory=dict)
     kept: dict[Hashable, tuple[PlannedStep, list[str]]] = field(default_factory=dict)
     shown_rows: dict[int, Formula | None] = field(default_factory=dict)
 
@@ -191,13 +169,15 @@ class _Planner:
         ):
             groups = grouped(tape, output, ends, False, members)
             self._prepare(groups)
+        self.lets = Lets(tape, self.names, self._unused, lambda e, free: self._shown(e, tuple(free), tidy=False))
         self.pool = letters([*self.names.values(), *self.deriver.given, *map(str, self.sizes.values())])
         seed_name = self._unused("v") if self.mode == "vjp" else None
         flows = self._flows(groups)
         symbolic = self.deriver.links_and_closed(output, flows, self._seed(seed_name), self.mode == "jacobian")
         rows = {s.group.output: self._row(s) for s in symbolic.steps}
+        matrices = {s.group.output: m for s in symbolic.steps if (m := self._row_written_out(s)) is not None}
         steps = tuple(self._step(link) for link in symbolic.links)
-        forms = {leaf: self._with_lets(form) for leaf in self.wanted if (form := symbolic.closed.get(leaf)) is not None}
+        forms = {leaf: self.lets.put_into(form) for leaf in self.wanted if (form := symbolic.closed.get(leaf)) is not None}
         targets = {leaf: at for leaf in forms if self._readable(forms[leaf], at := symbolic.targets[leaf])}
         given = {leaf: self._in_terms_of_given(forms[leaf], (*symbolic.rows, *targets[leaf])) for leaf in targets}
         listed = {leaf: self._listed(e, (*symbolic.rows, *targets[leaf])) for leaf, e in given.items()}
@@ -208,8 +188,8 @@ class _Planner:
             given |= {leaf: e.xreplace(self._signs) for leaf, e in shortened.items()}
         closed = {leaf: self._closed(e, targets[leaf], symbolic.rows, listed[leaf]) for leaf, e in given.items()}
         return Plan(
-            tuple(groups), self.names, self.deriver.given, rows, steps, closed, symbolic.closed, symbolic.targets,
-            symbolic.rows, tuple(self.lets.values()), seed_name,
+            tuple(groups), self.names, self.deriver.given, rows, matrices, steps, closed, symbolic.closed, symbolic.targets,
+            symbolic.rows, tuple(self.lets), seed_name,
         )  # fmt: skip
 
     def _prepare(self, groups: list[Group]) -> None:
@@ -239,7 +219,7 @@ class _Planner:
         return Entry(TensorName(name), *just_indices(places("t", shape)))
 
     def _unused(self, base: str) -> str:
-        return unused_name(base, {*self.names.values(), *self.deriver.given, *(p.name for p in self.lets.values())})
+        return unused_name(base, {*self.names.values(), *self.deriver.given, *(p.name for p in self.lets)})
 
     def _shown(self, e: Expr, free: tuple[Any, ...], tidy: bool = True) -> Formula:
         found, names = final(e, free, self.pool, self.sizes, tidy)
@@ -255,6 +235,16 @@ class _Planner:
             found = None if step.written is None else self._shown(step.written, free, tidy=False)
             self.shown_rows[step.group.output] = found
         return self.shown_rows[step.group.output]
+
+    def _row_written_out(self, step: StepFormula) -> Matrix | None:
+        """The few entries of which a step puts its tensor together."""
+        if step.like is not None:
+            first = self._row_written_out(step.like)
+            return Renamed(*map(self.deriver.names_in, (step.like.group, step.group))).matrix(first)
+        if step.written is None:
+            return None
+        tree = self._listed(step.formula, step.out)
+        return None if tree is None else Matrix(tree)
 
     # steps
 
@@ -272,7 +262,7 @@ class _Planner:
             return self._again(*self.kept[kept], link, rule, key)
         planned = self._new_step(link, rule, key)
         names = self.deriver.names_in(step.group)
-        if step.signature is not None and not any(planned.uses(let.name) for let in self.lets.values()):
+        if step.signature is not None and not any(planned.uses(let.name) for let in self.lets):
             self.kept[kept] = (planned, names)
         return planned
 
@@ -282,7 +272,7 @@ class _Planner:
         shown = ("formula", "jacobian", "product", "contracted")
         parts: dict[str, Any] = {part: to.shown(getattr(planned, part)) for part in shown}
         later = {"forward": lambda: to.expr(planned.forward)}
-        parts |= {"matrix": to.matrix(planned.matrix), "like": planned}
+        parts |= {part: to.matrix(getattr(planned, part)) for part in ("matrix", "jacobian_entries")} | {"like": planned}
         return changed(planned, later, link=link, rule=rule, key=key, **parts)
 
     def _new_step(self, link: Link, rule: Rule, key: Hashable) -> PlannedStep:
@@ -292,21 +282,23 @@ class _Planner:
         formula = Formula(formula.e, formula.letters[len(target) :])
         if link.jacobian is None or link.contracted is None:
             return PlannedStep(link, rule, formula, None, "unknown", None, None, None, None, link.problem, key)
-        jacobian, contracted = self._with_lets(link.jacobian), self._with_lets(link.contracted)
+        jacobian, contracted = self.lets.put_into(link.jacobian), self.lets.put_into(link.contracted)
         product = None if link.decreed else written_product(link)
         tree = self._matrix(contracted, link.target)
+        entries = self._listed(jacobian, (*step.out, *link.target))
         return PlannedStep(
             link,
             rule,
             formula,
             self._shown(jacobian, (*target, *out)),
             structure(link),
-            None if product is None else self._product(self._with_lets(product), link),
+            None if product is None else self._product(self.lets.put_into(product), link),
             self._shown(contracted, target),
             None if tree is None else Matrix(tree),
             None if link.decreed else walk.jvp(*link.differentiated, TANGENT),
             None,
             key,
+            jacobian_entries=None if entries is None else Matrix(entries),
         )
 
     def _product(self, product: Expr, link: Link) -> Formula:
@@ -358,7 +350,7 @@ class _Planner:
     def _other_shapes(self) -> dict[TensorName, tuple[Any, ...]]:
         """Those of the parts that got names, and of index arrays."""
         shapes = {}
-        for let in self.lets.values():
+        for let in self.lets:
             shapes[TensorName(let.name)] = tuple(n for _, n in let.place)
         shapes |= {sign: self._tensor_shapes[name] for name, sign in self._signs.items()}
         for name, (k, key) in self.deriver.given.items():
@@ -371,7 +363,7 @@ class _Planner:
         """The formula in the names of what the program was given."""
         most = CARRIED if has_few_entries(form, free) else 2 * SHOWN  # each entry will be shorter
         expanded = over_masks(self.deriver.expanded(form, most).xreplace(self._signs), self.deriver.masks.values(), free)
-        return self._with_lets(plain_positions(joined(expanded), free))
+        return self.lets.put_into(plain_positions(joined(expanded), free))
 
     def _readable(self, form: Expr, free: tuple[Bind, ...]) -> bool:
         """Whether a closed form in the steps' names is short enough to be shown, with its common factors in front."""
@@ -394,12 +386,12 @@ class _Planner:
                 continue
             replaced = {leaf: with_one_unit(self.deriver.replaced(e, step)) for leaf, e in forms.items()}
             if sum(map(weight, replaced.values())) <= sum(map(weight, forms.values())):
-                forms = {leaf: self._with_lets(e) for leaf, e in replaced.items()}
+                forms = {leaf: self.lets.put_into(e) for leaf, e in replaced.items()}
         return forms
 
     def _closed(self, raw: Expr, target: tuple[Bind, ...], rows: tuple[Bind, ...], listed: Any) -> PlannedClosedForm:
         free = (*just_indices(rows), *just_indices(target))
-        lets = [p for p in self.lets.values() if raw.has(TensorName(p.name))]
+        lets = [p for p in self.lets if raw.has(TensorName(p.name))]
         made = [n for i, n in sorted(self.names.items()) if self.tape.values[i].source is not None]
         of = {s.name: s for s in self.deriver.steps}
         told, steps = set().union(*(e.atoms(TensorName) for e in (raw, *(p.raw for p in lets)))), []
@@ -411,53 +403,6 @@ class _Planner:
         tree = listed or (None if rows else self._matrix(raw, target))
         matrix = None if tree is None else Matrix(tree)
         return PlannedClosedForm(raw, self._shown(raw, free), matrix, names)
-
-    # lets
-
-    def _with_lets(self, e: Expr) -> Expr:
-        """Softmax (and the like) of a plain tensor under a name of its own: P, defined in a where-line."""
-        if not e.args:
-            return e
-        if (
-            isinstance(e, Transform | Reduction)
-            and isinstance(e.body, Entry)
-            and (e.op in NAMES_OF_PARTS or says_itself(e.op))
-        ):
-            return self._let(e)
-        return rebuild(e, [self._with_lets(a) for a in e.args])
-
-    def _let(self, e: Transform | Reduction) -> Expr:
-        body: Any = e.body
-        whole = isinstance(e, Reduction)
-        positions = dict(zip(e.bound, e.positions if isinstance(e, Transform) else e.bound, strict=True))
-        others = [i for i in body.indices if i not in positions]
-        if len(others) + len(positions) != len(body.indices) or any(i.has(*positions) for i in others):
-            return e
-        place = tuple(Index(f"q{k}") for k in range(len(body.indices)))
-        axes = list(zip(body.indices, place, strict=True))
-        held = [(i, q) for i, q in axes if not (whole and i in positions)]  # a reduction has no axis where it adds up
-        at = [q for i, q in axes if i in positions]
-        ordered = sorted(e.limits, key=lambda limit: body.indices.index(limit[0]))
-        if says_itself(e.op) and tuple(ordered) != e.limits:
-            return e  # of the transpose
-        inside, numbers = Entry(body.tensor, *(i if i in positions else q for i, q in axes)), e.numbers
-        key = Reduction(e.op, inside, *ordered, *numbers) if whole else Transform(e.op, inside, ordered, at, *numbers)
-        if key not in self.lets:
-            shape = self._shape_of(body.tensor)
-            if shape is None:
-                return e
-            sizes = [n for _, n in places("q", shape)]
-            name = self._unused(f"{e.op}({body.tensor.name})" if says_itself(e.op) else NAMES_OF_PARTS[e.op])
-            binds = tuple((q, n) for q, n in zip(place, sizes, strict=True) if q in [p for _, p in held])
-            shown = self._shown(key, just_indices(binds), tidy=False)
-            self.lets[key] = PlannedLet(name, e.op, binds, key, shown)
-        return Entry(TensorName(self.lets[key].name), *(positions.get(i, i) for i, _ in held))
-
-    def _shape_of(self, tensor: TensorName) -> tuple[int, ...] | None:
-        for i, name in self.names.items():
-            if name == tensor.name:
-                return self.tape.values[i].shape
-        return None
 
 
 def late_tree(tree: Any, sizes: Mapping[Any, Any]) -> Any:

@@ -239,6 +239,8 @@ def _run_to_json(run: Run, lang: str, index_base: int, arrays: Arrays) -> str:
         sentences = {seen["number"]: seen for seen in shown["steps"] if "number" in seen}
         for row, out in zip(d.rows, data["nodes"], strict=True):
             _add_latex(out["formula"], row.formula, setter)
+            if row.matrix is not None:
+                out["matrix"]["latex"] = setter.matrix(row.matrix.tree)
         for step, out in zip(d.steps, data["steps"], strict=True):
             seen = sentences.get(step.number) or step_view(step, d, setter)
             out["sentence"] = str(words.sentence(seen, lambda tex: f"${tex}$"))
@@ -246,6 +248,8 @@ def _run_to_json(run: Run, lang: str, index_base: int, arrays: Arrays) -> str:
                 _add_latex(out[key], f, setter)
             _add_latex(out["vjp"]["product"], step.product, setter)
             _add_latex(out["vjp"]["index"], step.contracted, setter)
+            if step.jacobian_entries is not None:
+                out["jacobian_entries"]["latex"] = setter.matrix(step.jacobian_entries.tree)
             if step.matrix is not None:
                 out["vjp"]["matrix"]["latex"] = setter.matrix(step.matrix.tree)
         for g, out in zip(d.gradients, data["gradients"], strict=True):

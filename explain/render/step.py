@@ -9,7 +9,7 @@ import numpy as np
 from sympy import Expr
 
 from explain.calculus.symbols import TensorName
-from explain.derivation.model import Derivation, Formula, Note, Step
+from explain.derivation.model import Derivation, Formula, Note, Row, Step
 from explain.render import figures, order
 from explain.render.printer import entry_key
 from explain.render.typeset import Typesetter
@@ -19,6 +19,7 @@ View = dict[str, Any]
 
 def step_view(s: Step, d: Derivation, t: Typesetter) -> View:
     bar = f"bar({s.output})"
+    row = next((r for r in d.rows if r.name == s.output), None)
     view: View = {
         "number": s.number,
         "output": t.name(s.output),
@@ -29,7 +30,7 @@ def step_view(s: Step, d: Derivation, t: Typesetter) -> View:
         "line": s.line,
         "rule": s.rule,
         "details": _details(s.details, t),
-        "formula": defined(t.entry(s.output, s.formula.letters), s.formula, t),
+        "formula": written(row, t) or defined(t.entry(s.output, s.formula.letters), s.formula, t),
         "structure": s.structure,
         "jacobian_shape": [t.size(part) for part in s.jacobian_shape],
         "jacobian": None,
@@ -49,14 +50,27 @@ def step_view(s: Step, d: Derivation, t: Typesetter) -> View:
         target, out = s.jacobian.letters[:rank], s.jacobian.letters[rank:]
         partial = t.partial(t.entry(s.output, out), t.entry(s.input, target))
         view["jacobian"] = defined(partial, s.jacobian, t)
-        view["product"] = defined(arrival(s, d, t, s.contracted.letters), s.product or s.contracted, t)
-        if s.product is not None and t.formula(s.product) != t.formula(s.contracted):
-            view["product"] = t.equation([view["product"], t.formula(s.contracted)])
-        if s.matrix is not None and s.contracted.letters:
+        if s.jacobian_entries is not None:
+            partial = t.partial(t.name(s.output), t.name(s.input))
+            view["jacobian"] = t.equation([partial, t.matrix(s.jacobian_entries.tree)], order.is_rounded(s.jacobian.e))
+        listed = s.matrix is not None and s.matrix.listed
+        view["product"] = sent(s, d, t)
+        if s.product is not None and s.jacobian_entries is None and t.formula(s.product) != t.formula(s.contracted):
+            summed = defined(arrival(s, d, t, s.contracted.letters), s.product, t)
+            view["product"], listed = t.equation([summed, t.formula(s.contracted)]), False
+        if s.matrix is not None and s.contracted.letters and not listed:
             view["matrix"] = t.equation([arrival(s, d, t, ()), t.matrix(s.matrix.tree)], order.is_rounded(s.contracted.e))
     if s.value is not None:
         view["numbers"] = _numbers(s, d, t)
     return view
+
+
+def sent(s: Step, d: Derivation, t: Typesetter) -> str:
+    """What the step sends back, solved: one entry of it, or the few that there are."""
+    assert s.contracted is not None
+    if s.matrix is not None and s.matrix.listed:
+        return t.equation([arrival(s, d, t, ()), t.matrix(s.matrix.tree)], order.is_rounded(s.contracted.e))
+    return defined(arrival(s, d, t, s.contracted.letters), s.contracted, t)
 
 
 def arrival(s: Step, d: Derivation, t: Typesetter, letters: tuple[str, ...]) -> str:
@@ -126,6 +140,13 @@ def _operation(o: Any, t: Typesetter) -> View:
 def defined(left: str, formula: Formula, t: Typesetter) -> str:
     """left = formula, or ≈ where a number in it is not written exactly."""
     return t.equation([left, t.formula(formula)], order.is_rounded(formula.e))
+
+
+def written(row: Row | None, t: Typesetter) -> str | None:
+    """name = its few entries, of a tensor that is put together of them."""
+    if row is None or row.matrix is None or row.formula is None:
+        return None
+    return t.equation([t.name(row.name), t.matrix(row.matrix.tree)], order.is_rounded(row.formula.e))
 
 
 def formula_view(f: Formula | None, t: Typesetter) -> str | None:

@@ -16,7 +16,7 @@ from explain.calculus.rules import says_itself
 from explain.derivation.model import Derivation, Fold, Formula, Gradient, Note, Row, Step
 from explain.render import figures, folding, order
 from explain.render.checked import all_checks, chain_to, check_view, checks_of, failed_view, gradient_checks, pushed_checks
-from explain.render.step import View, arrival, defined, note_view, step_view
+from explain.render.step import View, arrival, defined, note_view, sent, step_view, written
 from explain.render.typeset import Typesetter
 from explain.tape.printing import tensor_repr
 
@@ -118,7 +118,7 @@ def _where(d: Derivation, rows: list[Row | int], t: Typesetter) -> list[str | No
 def _entry_of(r: Row, t: Typesetter) -> str:
     if r.formula is None:
         return t.name(r.name)
-    return defined(t.entry(r.name, r.formula.letters), r.formula, t)
+    return written(r, t) or defined(t.entry(r.name, r.formula.letters), r.formula, t)
 
 
 def _flat_matrix(jacobian: Any, columns_rank: int, t: Typesetter) -> str:
@@ -228,7 +228,7 @@ def _together(g: Gradient, d: Derivation, t: Typesetter) -> View:
             if lines and lines[-1] != t.dots:
                 lines.append(t.dots)
             continue
-        lines.append(defined(arrival(s, d, t, s.contracted.letters), s.contracted, t))
+        lines.append(sent(s, d, t))
         parts = [other for other in chain if other.input == s.input and other.contracted is not None]
         if len(parts) > 1 and s is parts[-1]:
             terms = ["" if p.number in hidden else arrival(p, d, t, s.contracted.letters) for p in parts]

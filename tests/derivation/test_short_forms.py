@@ -94,7 +94,8 @@ PROGRAMS = [  # what it is, program, leaf, one entry, matrix form: worked out by
         "x = torch.tensor([1., 3., 2.], requires_grad=True)\nout = ((x[1:] - x[:-1])**2).sum()", "x", None,
         "[-2*(-x[0] + x[1]), -2*x[0] - 2*x[2] + 4*x[1], 2*(-x[1] + x[2])]",
     ),
-    ("one entry", "x = torch.tensor([1., 3.], requires_grad=True)\nout = x[1]**2", "x", None, "2*x[1]*e(1, 2)"),
+    ("one entry", f"{VECTOR}out = x[1]**2", "x", None, "2*x[1]*e(1, 5)"),
+    ("one of two entries", "x = torch.tensor([1., 3.], requires_grad=True)\nout = x[1]**2", "x", None, "[0, 2*x[1]]"),
 ]  # fmt: skip
 
 JACOBIANS = [  # the call, a row per output entry and a column per input entry: worked out by hand
