@@ -299,7 +299,7 @@ class _Builder:
                 notes.append(Note(g.reason, {"x": g.wrt, "z": self.plan.names[self.r.output], "op": self._last_op()}))
             elif g.value is not None and np.size(g.value):
                 if not np.all(np.isfinite(g.value)):
-                    notes.append(Note("not_finite", {"x": g.wrt, "code": self._first_infinity() or g.wrt}))
+                    notes.append(Note("not_finite", {"x": g.wrt, **self._first_infinity()}))
                 elif g.before is not None:
                     notes.append(Note("accumulated", {"x": g.wrt}))
         if not gradients:
@@ -323,14 +323,20 @@ class _Builder:
             if i in names and not block.agrees:
                 yield Note("decreed", {"x": names[i], "op": block.name})
 
-    def _first_infinity(self) -> str | None:
-        """The code of the first step whose result is not finite; None if a cotangent is the first that is not."""
+    def _first_infinity(self) -> dict[str, Any]:
+        """Where the first value came from that is not finite: the op, its code, and whether it was one of ``forward``'s
+        results or a cotangent on the way ``back``, which then met a slope without a finite value."""
         for applied in self.tape.applied:
             for i in applied.outputs:
                 array = np.asarray(self.tape.values[i].array)
                 if array.dtype.kind == "f" and not np.all(np.isfinite(array)):
-                    return code_of(self.tape, i, self.plan.names)
-        return None
+                    return {"op": applied.op.name, "code": code_of(self.tape, i, self.plan.names), "way": "forward"}
+        for k in reversed(self.witnesses.replay.order):
+            if any(kind == "pole" for kind, _ in self.witnesses.special_at(k)):
+                applied = self.tape.applied[k]
+                code = code_of(self.tape, applied.outputs[0], self.plan.names)
+                return {"op": applied.op.name, "code": code, "way": "back"}
+        return {"op": None, "code": None, "way": "back"}
 
     def _last_op(self) -> str:
         """The op that stops the gradient: the last on the way that has no derivative."""

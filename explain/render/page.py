@@ -30,6 +30,7 @@ def run_view(run: Run, t: Typesetter, detail: str = "normal", pictures: bool = F
         view["id"] = f"{prefix}{number}"
         view["picture"] = picture(d) if pictures else None
     _count_turns(derivations)
+    _explain_signs_once(derivations)
     return {
         "source": run.source,
         "program": program,
@@ -49,12 +50,24 @@ def run_view(run: Run, t: Typesetter, detail: str = "normal", pictures: bool = F
     }
 
 
+def _explain_signs_once(derivations: list[View]) -> None:
+    """What a sign means is said where it occurs for the first time."""
+    told: set[str] = set()
+    for d in derivations:
+        d["signs"] = [s for s in d["signs"] if s["kind"] not in told]
+        told |= {s["kind"] for s in d["signs"]}
+
+
 def _count_turns(derivations: list[View]) -> None:
     """Which of several calls in the same place each is, for its heading; a folded one stands for many already."""
     for d in derivations:
         same = [other for other in derivations if all(other[key] == d[key] for key in ("line", "call", "kind", "mode"))]
         d["turn"] = same.index(d) + 1 if len(same) > 1 and not any(other["calls"] for other in same) else None
         d["turns"] = len(same)
+        others = [other for other in derivations if all(other[key] == d[key] for key in ("line", "call"))]
+        d["part"] = None
+        if len({(other["kind"], other["mode"], other["output"]) for other in others}) > 1 and d["turn"] is None:
+            d["part"] = "gradient" if d["mode"] != "jacobian" else "hessian" if d["kind"] == "hessian" else "jacobian"
 
 
 def _listing(run: Run) -> View:

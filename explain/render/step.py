@@ -38,21 +38,18 @@ def step_view(s: Step, d: Derivation, t: Typesetter) -> View:
         "matrix": None,
         "numbers": None,
         "flattened": any(len(part) > 1 for part in s.jacobian_shape),
-        "jacobian_matrix": t.array(s.jacobian_matrix) if _written_out(s) else None,
+        "jacobian_matrix": None,
         "beyond": not _holds(s),
         "upstream": t.name(bar),
         "downstream": t.name(f"bar({s.input})"),
         "operations": [_operation(o, t) for o in s.operations],
         "notes": [note_view(n, t) for n in s.notes],
     }
+    if _written_out(s):
+        entries = np.asarray(s.jacobian_matrix, row.dtype if row else None)  # as exact as what they are made of
+        view["jacobian_matrix"] = t.equation(["J", t.array(entries)], not figures.is_exact(entries))
     if s.jacobian is not None and s.contracted is not None:
-        rank = len(s.contracted.letters)
-        target, out = s.jacobian.letters[:rank], s.jacobian.letters[rank:]
-        partial = t.partial(t.entry(s.output, out), t.entry(s.input, target))
-        view["jacobian"] = defined(partial, s.jacobian, t)
-        if s.jacobian_entries is not None:
-            partial = t.partial(t.name(s.output), t.name(s.input))
-            view["jacobian"] = t.equation([partial, t.matrix(s.jacobian_entries.tree)], order.is_rounded(s.jacobian.e))
+        view["jacobian"] = _jacobian(s, s.jacobian, len(s.contracted.letters), t)
         listed = s.matrix is not None and s.matrix.listed
         view["product"] = sent(s, d, t)
         if s.product is not None and s.jacobian_entries is None and t.formula(s.product) != t.formula(s.contracted):
@@ -63,6 +60,15 @@ def step_view(s: Step, d: Derivation, t: Typesetter) -> View:
     if s.value is not None:
         view["numbers"] = _numbers(s, d, t)
     return view
+
+
+def _jacobian(s: Step, jacobian: Formula, rank: int, t: Typesetter) -> str:
+    """One entry of the Jacobian, or the few that there are. ``rank``: of the input."""
+    if s.jacobian_entries is not None:
+        whole = t.partial(t.name(s.output), t.name(s.input))
+        return t.equation([whole, t.matrix(s.jacobian_entries.tree)], order.is_rounded(jacobian.e))
+    target, out = jacobian.letters[:rank], jacobian.letters[rank:]
+    return defined(t.partial(t.entry(s.output, out), t.entry(s.input, target)), jacobian, t)
 
 
 def sent(s: Step, d: Derivation, t: Typesetter) -> str:

@@ -9,7 +9,9 @@ from typing import Any, Protocol
 from explain.calculus.symbols import Entry, Index, TensorName
 from explain.derivation.model import Formula
 from explain.render import figures
+from explain.render.latex import MARKS as LATEX
 from explain.render.latex import latex, latex_matrix, latex_name
+from explain.render.plain import MARKS as PLAIN
 from explain.render.plain import plain, plain_matrix, plain_name
 
 SIZE_NAME = re.compile(r"[^\W\d]\w*")
@@ -22,6 +24,8 @@ class Typesetter(Protocol):
     base: int
     dots: str  # what stands for lines left out
     more: str  # what stands for terms left out
+    times: str  # entry by entry
+    ones: str  # a vector of ones
     ell: str  # the number ⟨v, y⟩ that a given cotangent makes of a tensor
     most_substituted: int  # a line with numbers in place of names is shown for at most so many entries
 
@@ -58,6 +62,8 @@ class Latex:
 
     dots = r"&\;\;\vdots"
     more = r"\cdots"
+    times = LATEX.times.strip()
+    ones = LATEX.ones
     ell = r"\ell"
     most_substituted = 24
 
@@ -74,8 +80,8 @@ class Latex:
         return latex_name(name)
 
     def contribution(self, name: str, via: str, letters: Sequence[str]) -> str:
-        whole = rf"{latex_name(f'bar({name})')}\big|_{{{latex_name(via)}}}"
-        return whole if not letters else rf"{self.entry(f'bar({name})', letters)}\big|_{{{latex_name(via)}}}"
+        whole = rf"{latex_name(f'bar({name})')}\big\vert_{{{latex_name(via)}}}"
+        return whole if not letters else rf"{self.entry(f'bar({name})', letters)}\big\vert_{{{latex_name(via)}}}"
 
     def partial(self, above: str, below: str) -> str:
         return rf"\frac{{\partial {above}}}{{\partial {below}}}"
@@ -100,6 +106,8 @@ class Plain:
 
     dots = "⋮"
     more = "…"
+    times = PLAIN.times.strip()
+    ones = PLAIN.ones
     ell = "ℓ"
     most_substituted = 12
 

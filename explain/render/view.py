@@ -16,21 +16,25 @@ from explain.calculus.rules import says_itself
 from explain.derivation.model import Derivation, Fold, Formula, Gradient, Note, Row, Step
 from explain.render import figures, folding, order
 from explain.render.checked import all_checks, chain_to, check_view, checks_of, failed_view, gradient_checks, pushed_checks
+from explain.render.signs import Noting
 from explain.render.step import View, arrival, defined, note_view, sent, step_view, written
 from explain.render.typeset import Typesetter
 from explain.tape.printing import tensor_repr
 
 LONGEST = 12
 """A chain of changes, and a list of definitions from the turns of a loop, has at most so many lines."""
+MOST_ADDING = 4
+"""Of so many tensors at most it is said which contributions add."""
 CALLS = 10
 """A table of calls has at most so many rows."""
 
 
 def derivation_view(d: Derivation, t: Typesetter, detail: str = "normal") -> View:
     """One derivation. ``detail``: brief leaves out the numbers inside the steps, full shows all turns of loops."""
+    t = noting = Noting(t)
     rows: list[Row | int] = list(d.rows) if detail == "full" else folding.rows(d.rows)
     steps: list[Step | Fold] = list(d.steps) if detail == "full" else folding.steps(d)
-    return {
+    view: View = {
         "mode": d.mode,
         "kind": d.kind,
         "line": d.line,
@@ -43,6 +47,7 @@ def derivation_view(d: Derivation, t: Typesetter, detail: str = "normal") -> Vie
         "any": t.name(other := _another_name(d)),
         "any_bar": t.name(f"bar({other})"),
         "ell": t.ell,
+        "output_bar": t.name(f"bar({d.output})"),
         "output_name": d.output,
         "leaves": [g.wrt for g in d.gradients],
         "seed": None if d.cotangent is None else t.array(d.cotangent),
@@ -53,11 +58,13 @@ def derivation_view(d: Derivation, t: Typesetter, detail: str = "normal") -> Vie
         "steps": [_fold(s, d, t) if isinstance(s, Fold) else _step(s, d, t, detail) for s in steps],
         "together": [_together(g, d, t) for g in d.gradients if g.closed_form],
         "meaning": [_meaning(g, d, t) for g in d.gradients if g.first_order],
-        "notes": [_note_of(n, d, t) for n in _all_notes(d)],
+        "not_finite": _not_finite(d, t),
+        "notes": [_note_of(n, d, t) for n in _all_notes(d) if n.kind != "not_finite"],
         "failed": [failed_view(c, where) for c, where in all_checks(d) if c.status == "failed"],
         "pushed": _pushed(d, t),
         "checks": [*(gradient_checks(g, d, t) for g in d.gradients if g.checks), *pushed_checks(d, t)],
     }
+    return view | {"signs": noting.told()}
 
 
 def _another_name(d: Derivation) -> str:
@@ -80,7 +87,9 @@ def _answer(g: Gradient, d: Derivation, t: Typesetter) -> View:
         answer["grad"] = tensor_repr(g.grad)
         answer["label"] = f"{g.wrt}.grad" if d.kind == "backward" else f"∂{d.output}/∂{g.wrt}"
     if g.jacobian is not None:
-        answer["jacobian"] = _flat_matrix(g.jacobian, len(g.shape), t)
+        answer["jacobian"] = t.equation(
+            ["J", _flat_matrix(g.jacobian, len(g.shape), t)], not figures.is_exact(np.asarray(g.jacobian))
+        )
         answer["jacobian_shape"] = t.size(np.shape(g.jacobian))
     return answer
 
@@ -219,6 +228,7 @@ def _together(g: Gradient, d: Derivation, t: Typesetter) -> View:
     """The chain of steps that ends at a leaf, and what it multiplies to."""
     chain = chain_to(g, d)
     assert g.closed_form is not None
+    adding: list[View] = []
     lines = [] if d.mode == "jacobian" else [t.equation([t.name(f"bar({d.output})"), "v" if d.mode == "vjp" else "1"])]
     hidden = folding.hidden(d)
     for s in chain:
@@ -234,11 +244,12 @@ def _together(g: Gradient, d: Derivation, t: Typesetter) -> View:
             terms = ["" if p.number in hidden else arrival(p, d, t, s.contracted.letters) for p in parts]
             total = " + ".join(term or t.more for k, term in enumerate(terms) if term or terms[k - 1])
             lines.append(t.equation([t.entry(f"bar({s.input})", s.contracted.letters), total]))
+            adding.append({"to": t.name(s.input), "steps": folding.ranges([p.number for p in parts], hidden)})
     return {
         "wrt": t.name(g.wrt),
         "steps": folding.ranges([s.number for s in chain], hidden),
         "single": len(chain) == 1,
-        "contributions": folding.ranges(g.contributions, hidden),
+        "adding": adding[-MOST_ADDING:],
         "lines": lines,
         "closed": _closed(g, d, t),
         "value": None
@@ -273,6 +284,7 @@ def _meaning(g: Gradient, d: Derivation, t: Typesetter) -> View:
         "slope": t.array(np.float64(first["slope"])),
         "step": t.array(np.float64(first["step"])),
         "predicted": t.array(np.float64(first["predicted"])),
+        "rounded": not all(figures.is_exact(np.asarray(first[key], g.dtype)) for key in ("slope", "predicted")),
         "before": _precise(first["before"]),
         "after": _precise(first["after"]),
         "output": t.name(d.output) if d.mode == "gradient" else t.ell,
@@ -289,6 +301,16 @@ def _precise(x: float) -> str:
 
 def _all_notes(d: Derivation) -> list[Note]:
     found = {(n.kind, repr(n.details)): n for n in [*d.notes, *(n for s in d.steps for n in s.notes)]}
+    return list(found.values())
+
+
+def _not_finite(d: Derivation, t: Typesetter) -> list[View]:
+    """Which gradients are not finite, together where they come from the same place."""
+    found: dict[str, View] = {}
+    for n in d.notes:
+        if n.kind == "not_finite":
+            rest = {key: value for key, value in n.details.items() if key != "x"}
+            found.setdefault(repr(rest), {**rest, "names": []})["names"].append(t.name(n.details["x"]))
     return list(found.values())
 
 

@@ -16,7 +16,7 @@ import pytest
 
 from explain.calculus.evaluate import evaluate
 from explain.calculus.matrix_value import evaluate_tree
-from explain.calculus.symbols import Entry, Index, TensorName, Total, Transform, numeric_size
+from explain.calculus.symbols import Entry, Index, Indicator, TensorName, Total, Transform, numeric_size
 from explain.derivation.model import Derivation, Formula, Run
 from explain.render.names import distinct, names_in
 from explain.render.page import run_view
@@ -176,6 +176,8 @@ def test_what_a_page_prints_has_the_value_of_what_was_printed(name: str, base: i
             shapes = shapes_of(d)
             for (what, made, numbers, text), drawn in itertools.product(found, (True, False)):
                 values = values_of(d, drawn)
+                if what == "formula" and isinstance(made.e, Indicator) and id(made) not in shapes:
+                    continue  # a sign, where the page says what it means
                 if what == "formula":
                     check_formula(made, text, shapes.get(id(made), ()), t, values, drawn)
                 elif what == "matrix":
