@@ -17,7 +17,7 @@ OPEN, CLOSE = "\ue000", "\ue001"
 PARTS = re.compile(f"{OPEN}([^{CLOSE}]*){CLOSE}|`` (.+?) ``|`([^`]+)`", re.DOTALL)
 AFTER = re.compile(r"[,.;:!?)\]，。；：、！？）》」”]+")
 """Punctuation that no line may begin with; browsers know that of words, but not of formulas."""
-WIDE = 36
+WIDE = 28
 """In signs: what fits on a telephone. Where there is more room, a browser breaks later or not at all."""
 LONG = 20
 """Characters of a name that a cell of a table holds in one line."""

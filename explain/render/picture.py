@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -18,6 +19,8 @@ MOST_NODES = 60
 """A larger graph is a list: as a picture nobody could read it."""
 LONGEST = 24
 """Characters of a line on a node; longer values are given by their shape."""
+BARRED = re.compile(r"bar\(([^()]+)\)")
+"""The adjoint of a name that is no single letter, as plain text has it."""
 CHARACTER, LINE, PADDING = 7.4, 17.0, 9.0
 """Width and height of a character of 12 px, and the room around the text of a node."""
 
@@ -32,7 +35,10 @@ def picture(d: Derivation) -> View | None:
     adjoints = _adjoints(d)
     lines = {r.name: _lines(r, adjoints) for r in rows}
     sizes = {
-        name: (2 * PADDING + CHARACTER * max(map(len, texts)), 2 * PADDING + LINE * len(texts) - 4)
+        name: (
+            2 * PADDING + CHARACTER * max(len(BARRED.sub(r"\1", text)) for text in texts),
+            2 * PADDING + LINE * len(texts) - 4,
+        )
         for name, texts in lines.items()
     }
     drawing = drawn(sizes, edges)
@@ -42,12 +48,12 @@ def picture(d: Derivation) -> View | None:
         box = drawing.boxes[r.name]
         kind = "output" if r.name == d.output else r.kind
         texts = [
-            {"text": text, "x": box.x + box.width / 2, "y": box.y + PADDING + 11 + LINE * k}
+            {"parts": _parts(text), "x": box.x + box.width / 2, "y": box.y + PADDING + 11 + LINE * k}
             for k, text in enumerate(lines[r.name])
         ]
         nodes.append(
             {"name": r.name, "kind": kind, "lines": texts, "code": r.code, "line": r.line, "grad_fn": r.grad_fn,
-             "tex": [escaped(text) for text in lines[r.name]], "x": box.x, "y": box.y, "width": box.width,
+             "tex": [_in_latex(text) for text in lines[r.name]], "x": box.x, "y": box.y, "width": box.width,
              "height": box.height}
         )  # fmt: skip
     wires = [
@@ -79,6 +85,16 @@ def _lines(r: Row, adjoints: Mapping[str, Any]) -> list[str]:
     if r.name in adjoints:
         found.append(_told(plain_name(f"bar({r.name})"), adjoints[r.name]))
     return found
+
+
+def _parts(text: str) -> list[str]:
+    """A line on a node in three: what stands before a name of several letters that is barred, the name, what comes after."""
+    return BARRED.split(text, maxsplit=1) if BARRED.search(text) else [text, "", ""]
+
+
+def _in_latex(text: str) -> str:
+    before, name, after = map(escaped, _parts(text))
+    return before + (rf"\ensuremath{{\overline{{\mbox{{{name}}}}}}}" if name else "") + after
 
 
 def _told(name: str, value: Any) -> str:
