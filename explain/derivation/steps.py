@@ -97,7 +97,7 @@ def grouped(
         if any(v in inner for v in applied.outputs):
             continue
         for out in applied.outputs:
-            if out == output or any(out in tape.applied[m].inputs for m in order):
+            if out == output or out in uses:
                 whole = "custom" if k in custom else "gradient" if k in cones else ""
                 groups.append(_group(tape, sorted(sizes[k].members), out, inner, whole))
     return groups

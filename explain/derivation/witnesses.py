@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import ChainMap
 from collections.abc import Iterable
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from operator import itemgetter
 from typing import Any
 
@@ -200,10 +200,8 @@ class Witnesses:
         like = planned.like or planned
         assert like.forward is not None
         arrays = self.in_place_of(like.link.step.group, link.step.group)
-        stream = np.random.default_rng(2)
         pairs = []
-        for _ in range(DIRECTIONS):
-            u = stream.normal(size=np.shape(x.array))
+        for u in _directions(np.shape(x.array)):
             arrays[TANGENT.name] = u
             pairs.append((u, evaluate(like.forward, arrays, numbers(link.step.out))))
         members = link.step.group.applied
@@ -266,6 +264,13 @@ class Witnesses:
             if count:
                 hits.append((kind, count))
         return hits
+
+
+@lru_cache(256)
+def _directions(shape: tuple[int, ...]) -> tuple[np.ndarray, ...]:
+    """The random changes that every step with an input of this shape is tried with."""
+    stream = np.random.default_rng(2)
+    return tuple([stream.normal(size=shape) for _ in range(DIRECTIONS)])
 
 
 def in_dtype(c: Check, dtype: str) -> Check:
