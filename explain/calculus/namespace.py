@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import sympy
-from sympy import Add, And, Eq, Expr, Integer, Mul, Ne, Not, Pow, S, Tuple
+from sympy import Add, And, Eq, Expr, Integer, Mul, Ne, Not, Or, Pow, S, Tuple
 from sympy.core.relational import Relational
 
 from explain.calculus import symbols
@@ -282,6 +282,18 @@ class Namespace:
         if isinstance(entry, Indicator):
             return entry.condition
         return entry != 0 if entry.is_Number else Holds(entry)
+
+    def both(self, a: Any, b: Any) -> Any:
+        """The condition that two hold."""
+        return And(a, b)
+
+    def either(self, a: Any, b: Any) -> Any:
+        """The condition that one of two holds, or both."""
+        return Or(a, b)
+
+    def fails(self, condition: Any) -> Any:
+        """The condition that one does not hold."""
+        return Not(condition)
 
     def where(self, condition: Any, a: Any, b: Any) -> Any:
         """a where the condition holds, else b."""

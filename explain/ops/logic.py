@@ -40,10 +40,23 @@ _comparison("less_equal", "<=", np.less_equal, ("le", "less_equal"), lambda s, a
 _comparison("greater", ">", np.greater, ("gt", "greater"), lambda s, a, b: a > b)
 _comparison("greater_equal", ">=", np.greater_equal, ("ge", "greater_equal"), lambda s, a, b: a >= b)
 
-_constant("logical_or", np.logical_or, ("logical_or",), PAIRS, promotion="keep", numbers=())
-_constant("logical_and", np.logical_and, ("logical_and",), PAIRS, promotion="keep", numbers=())
+
+def _both(s: Any, out: tuple[Any, ...], a: Any, b: Any) -> Any:
+    return s.indicator(s.both(s.holds(a.at(out)), s.holds(b.at(out))))
+
+
+def _either(s: Any, out: tuple[Any, ...], a: Any, b: Any) -> Any:
+    return s.indicator(s.either(s.holds(a.at(out)), s.holds(b.at(out))))
+
+
+def _fails(s: Any, out: tuple[Any, ...], x: Any) -> Any:
+    return s.indicator(s.fails(s.holds(x.at(out))))
+
+
+_constant("logical_or", np.logical_or, ("logical_or",), PAIRS, promotion="keep", numbers=(), formula=_either)
+_constant("logical_and", np.logical_and, ("logical_and",), PAIRS, promotion="keep", numbers=(), formula=_both)
 _constant("logical_xor", np.logical_xor, ("logical_xor",), PAIRS, promotion="keep", numbers=())
-_constant("logical_not", np.logical_not, ("logical_not",), SINGLE, promotion="keep")
+_constant("logical_not", np.logical_not, ("logical_not",), SINGLE, promotion="keep", formula=_fails)
 
 
 def _whole(name: str, forward: Callable[..., Any]) -> Callable[..., Any]:

@@ -21,6 +21,8 @@ _BINARY = {
     "|": "or", "^": "xor", "<<": "lshift", ">>": "rshift",
 }  # fmt: skip
 _COMPARISONS = {"==": "eq", "!=": "ne", "<": "lt", "<=": "le", ">": "gt", ">=": "ge"}
+_OF_TRUTHS = {"bitwise_and": "logical_and", "bitwise_or": "logical_or"}
+"""Of truth values the bits are the values, and formulas know what that means."""
 _SPELLED = {"**": "** or pow()"}  # how Python names the operator in its message
 
 
@@ -81,6 +83,8 @@ def _plain(value: Any) -> Any:
 
 
 def _operator(op: Op) -> Callable[[Tensor, Any], Any]:
+    if op.name in _OF_TRUTHS:
+        return _bitwise(op, REGISTRY[_OF_TRUTHS[op.name]])
     pairs = op.broadcasts
 
     def method(self: Tensor, other: Any) -> Any:
@@ -88,6 +92,17 @@ def _operator(op: Op) -> Callable[[Tensor, Any], Any]:
             return apply_pair(op, self, other)
         operand = _operand(self, other, op)
         return operand if operand is NotImplemented else apply(op, (self, operand))
+
+    return method
+
+
+def _bitwise(op: Op, of_truths: Op) -> Callable[[Tensor, Any], Any]:
+    def method(self: Tensor, other: Any) -> Any:
+        operand = _operand(self, other, op)
+        if operand is NotImplemented:
+            return operand
+        truths = self.array.dtype.kind == "b" and isinstance(operand, Tensor) and operand.array.dtype.kind == "b"
+        return apply(of_truths if truths else op, (self, operand))
 
     return method
 
@@ -189,6 +204,8 @@ def _caster(name: str) -> Callable[[Tensor], Tensor]:
 
 
 def _invert(self: Tensor) -> Tensor:
+    if self.array.dtype.kind == "b":
+        return apply_one(REGISTRY["logical_not"], self)
     if self.array.dtype.kind == "f":
         raise NotImplementedError("~ (operator.invert) is only implemented on integer and Boolean-type tensors")
     return apply_one(REGISTRY["bitwise_not"], self)

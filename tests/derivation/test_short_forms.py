@@ -63,6 +63,14 @@ PROGRAMS = [  # what it is, program, leaf, one entry, matrix form: worked out by
     ("mask on both", f"{MASKED}out = ((p[mask] - t[mask])**2).mean()", "p", None, "(p - t)*mask"),
     ("selected by a mask", f"{MASKED}out = (p.masked_select(mask)**2).sum()", "p", None, "2*mask*p"),
     ("rows by a mask", f"{REGRESSION}k = y > 0\nout = ((X[k]@w - y[k])**2).mean()", "w", None, "X.T@((X@w - y)*k)"),
+    (
+        "the other entries", f"{MASKED}out = (p[~mask]**2).sum() + t[mask].sum()", "p", "2*p[i]*Indicator(not Holds(mask[i]))",
+        "2*not(mask)*p",
+    ),
+    (
+        "two conditions", f"{MASKED}out = p[(p > 0.5) & (p < 1)].sum() + p[(p > 1) | ~mask].sum()", "p",
+        "Indicator((p[i] > 1) or (not Holds(mask[i]))) + Indicator((p[i] > 1/2) and (p[i] < 1))", None,
+    ),
     ("in two parts", f"{VECTOR}y = torch.cat([x[:2]*2, x[2:]*2])\nout = (y*y).sum()", "x", "8*x[i]", "8*x"),
     (
         "slices of slices",
