@@ -16,6 +16,7 @@ BY_HAND = "out = -(y*torch.log(p) + (1 - y)*torch.log(1 - p)).mean()"
 SCORES = "z = torch.tensor([[0., 1., 1.5], [1., -1., .2]], requires_grad=True)\nt = torch.tensor([1, 0])\n"
 WIDE = "z = torch.tensor([[0., 1., 1.5, 2.], [1., -1., .2, 0.]], requires_grad=True)\nt = torch.tensor([1, 0])\n"
 VECTOR = "x = torch.tensor([1., -2., 3., 4., 5.], requires_grad=True)\n"
+THREE = "x = torch.tensor([1., 3., 2.], requires_grad=True)\n"
 MASKED = """
 p = torch.tensor([.1, .7, 1.5], requires_grad=True)
 t = torch.tensor([1., 1., .5])
@@ -64,8 +65,8 @@ PROGRAMS = [  # what it is, program, leaf, one entry, matrix form: worked out by
     ("selected by a mask", f"{MASKED}out = (p.masked_select(mask)**2).sum()", "p", None, "2*mask*p"),
     ("rows by a mask", f"{REGRESSION}k = y > 0\nout = ((X[k]@w - y[k])**2).mean()", "w", None, "X.T@((X@w - y)*k)"),
     (
-        "the other entries", f"{MASKED}out = (p[~mask]**2).sum() + t[mask].sum()", "p", "2*p[i]*Indicator(not Holds(mask[i]))",
-        "2*not(mask)*p",
+        "the other entries", f"{MASKED}out = (p[~mask]**2).sum() + t[mask].sum()", "p",
+        "2*p[i]*Indicator(not Holds(mask[i]))", "2*not(mask)*p",
     ),
     (
         "two conditions", f"{MASKED}out = p[(p > 0.5) & (p < 1)].sum() + p[(p > 1) | ~mask].sum()", "p",
@@ -99,8 +100,16 @@ PROGRAMS = [  # what it is, program, leaf, one entry, matrix form: worked out by
     ),
     (
         "differences of neighbours",
-        "x = torch.tensor([1., 3., 2.], requires_grad=True)\nout = ((x[1:] - x[:-1])**2).sum()", "x", None,
+        f"{THREE}out = ((x[1:] - x[:-1])**2).sum()", "x", None,
         "[-2*(-x[0] + x[1]), -2*x[0] - 2*x[2] + 4*x[1], 2*(-x[1] + x[2])]",
+    ),
+    (
+        "cross product", f"{THREE}v = torch.tensor([.5, -1., 2.])\nout = torch.cross(x, v, dim=0)[0]", "x",
+        "v[2]*Indicator(1 == i) - v[1]*Indicator(2 == i)", "[0, v[2], -v[1]]",
+    ),
+    (
+        "reshaped", "x = torch.arange(4.).requires_grad_()\ny = x.reshape(2, 2)\nout = (y@y).sum()", "x", None,
+        "[2*x[0] + x[1] + x[2], 2*x[2] + x[0] + x[3], 2*x[1] + x[0] + x[3], 2*x[3] + x[1] + x[2]]",
     ),
     ("one entry", f"{VECTOR}out = x[1]**2", "x", None, "2*x[1]*e(1, 5)"),
     ("one of two entries", "x = torch.tensor([1., 3.], requires_grad=True)\nout = x[1]**2", "x", None, "[0, 2*x[1]]"),
