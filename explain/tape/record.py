@@ -151,8 +151,8 @@ class Recorder:
             seen.recorded = None
 
     def same(self, tensor: Tensor, source: Tensor) -> None:
-        """``tensor`` is what the program knows as ``source``: it goes by its names, stands where that was made, and nobody cut
-        it off."""
+        """``tensor`` is what the program knows as ``source``: it goes by its names, stands where that was made, and
+        nobody cut it off."""
         known, trace = self.trace(source), self.trace(tensor)
         trace.names = list(known.names) or ([known.origin] if known.origin else [])
         trace.cut = None
