@@ -11,6 +11,7 @@ from sympy import Mul
 
 from explain.calculus.evaluate import evaluate
 from explain.calculus.symbols import late, size
+from explain.derivation import infinity
 from explain.derivation.code import code_of
 from explain.derivation.custom import opened
 from explain.derivation.model import ClosedForm, Derivation, Gradient, Let, Note, Operation, Row, Step
@@ -294,12 +295,12 @@ class _Builder:
 
     def _notes(self, gradients: tuple[Gradient, ...]) -> tuple[Note, ...]:
         notes = []
-        for g in gradients:
+        for leaf, g in zip(self.r.wanted, gradients, strict=True):
             if g.reason:
                 notes.append(Note(g.reason, {"x": g.wrt, "z": self.plan.names[self.r.output], "op": self._last_op()}))
             elif g.value is not None and np.size(g.value):
                 if not np.all(np.isfinite(g.value)):
-                    notes.append(Note("not_finite", {"x": g.wrt, **self._first_infinity()}))
+                    notes.append(Note("not_finite", {"x": g.wrt, **self._infinity(leaf)}))
                 elif g.before is not None:
                     notes.append(Note("accumulated", {"x": g.wrt}))
         if not gradients:
@@ -323,20 +324,12 @@ class _Builder:
             if i in names and not block.agrees:
                 yield Note("decreed", {"x": names[i], "op": block.name})
 
-    def _first_infinity(self) -> dict[str, Any]:
-        """Where the first value came from that is not finite: the op, its code, and whether it was one of ``forward``'s
-        results or a cotangent on the way ``back``, which then met a slope without a finite value."""
-        for applied in self.tape.applied:
-            for i in applied.outputs:
-                array = np.asarray(self.tape.values[i].array)
-                if array.dtype.kind == "f" and not np.all(np.isfinite(array)):
-                    return {"op": applied.op.name, "code": code_of(self.tape, i, self.plan.names), "way": "forward"}
-        for k in reversed(self.witnesses.replay.order):
-            if any(kind == "pole" for kind, _ in self.witnesses.special_at(k)):
-                applied = self.tape.applied[k]
-                code = code_of(self.tape, applied.outputs[0], self.plan.names)
-                return {"op": applied.op.name, "code": code, "way": "back"}
-        return {"op": None, "code": None, "way": "back"}
+    def _infinity(self, leaf: int) -> Mapping[str, Any]:
+        """Where the gradient of a leaf stopped being finite."""
+        w = self.witnesses
+        sent = self.r.backward.sent if self.r.backward else ()
+        found = infinity.origin(self.tape, leaf, w.replay.dependents(leaf), sent, w.special_at)
+        return infinity.details(self.tape, found, lambda i: code_of(self.tape, i, self.plan.names))
 
     def _last_op(self) -> str:
         """The op that stops the gradient: the last on the way that has no derivative."""

@@ -31,12 +31,12 @@ def number(value: Any) -> str:
     return "0" if text in ("-0", "") else text
 
 
-def is_exact(value: Any) -> bool:
-    """The shown digits are the whole value, to the precision of its dtype."""
+def is_exact(value: Any, dtype: str | None = None) -> bool:
+    """The shown digits are the whole value, to the precision of its dtype, or of the one it was made of."""
     a = np.asarray(value)
     if a.dtype.kind != "f":
         return True
-    tolerance = float(np.finfo(a.dtype).eps) * 4
+    tolerance = float(np.finfo(dtype or a.dtype).eps) * 4
     return all(not np.isfinite(x) or abs(float(number(x)) - float(x)) <= tolerance * abs(float(x)) for x in shown(a))
 
 

@@ -46,8 +46,8 @@ def step_view(s: Step, d: Derivation, t: Typesetter) -> View:
         "notes": [note_view(n, t) for n in s.notes],
     }
     if _written_out(s):
-        entries = np.asarray(s.jacobian_matrix, row.dtype if row else None)  # as exact as what they are made of
-        view["jacobian_matrix"] = t.equation(["J", t.array(entries)], not figures.is_exact(entries))
+        exact = figures.is_exact(s.jacobian_matrix, row.dtype if row else None)
+        view["jacobian_matrix"] = t.equation(["J", t.array(s.jacobian_matrix)], not exact)
     if s.jacobian is not None and s.contracted is not None:
         view["jacobian"] = _jacobian(s, s.jacobian, len(s.contracted.letters), t)
         listed = s.matrix is not None and s.matrix.listed

@@ -284,7 +284,7 @@ def _meaning(g: Gradient, d: Derivation, t: Typesetter) -> View:
         "slope": t.array(np.float64(first["slope"])),
         "step": t.array(np.float64(first["step"])),
         "predicted": t.array(np.float64(first["predicted"])),
-        "rounded": not all(figures.is_exact(np.asarray(first[key], g.dtype)) for key in ("slope", "predicted")),
+        "rounded": not all(figures.is_exact(np.float64(first[key]), g.dtype) for key in ("slope", "predicted")),
         "before": _precise(first["before"]),
         "after": _precise(first["after"]),
         "output": t.name(d.output) if d.mode == "gradient" else t.ell,
