@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 from sympy import Eq, Expr
@@ -61,11 +62,16 @@ class Noting:
     def _look(self, e: Expr) -> None:
         if "delta" in self.seen and "bracket" in self.seen:
             return
-        for part in walk_preorder(e):
-            if not isinstance(part, Indicator):
-                continue
-            if isinstance(part.condition, Eq) and all(isinstance(a, Index) for a in part.condition.args):
-                if "delta" not in self.seen:
-                    self._note("delta", self.typesetter.formula(DELTA))
-            elif "bracket" not in self.seen:
-                self._note("bracket", self.typesetter.formula(Formula(part)))
+        has_delta, bracket = _brackets(e)
+        if has_delta and "delta" not in self.seen:
+            self._note("delta", self.typesetter.formula(DELTA))
+        if bracket is not None and "bracket" not in self.seen:
+            self._note("bracket", self.typesetter.formula(Formula(bracket)))
+
+
+@lru_cache(8_192)
+def _brackets(e: Expr) -> tuple[bool, Expr | None]:
+    """Whether a formula holds a delta, and the first other bracket in it."""
+    found = [part for part in walk_preorder(e) if isinstance(part, Indicator)]
+    deltas = [b for b in found if isinstance(b.condition, Eq) and all(isinstance(a, Index) for a in b.condition.args)]
+    return bool(deltas), next((b for b in found if b not in deltas), None)
