@@ -14,7 +14,8 @@ from sympy import Integer, Mul
 from explain.calculus.reader import size_symbol
 from explain.calculus.symbols import Size
 from explain.derivation.build import derive
-from explain.derivation.model import Run, Tensor, Verdict
+from explain.derivation.general import made_general
+from explain.derivation.model import Derivation, Run, Tensor, Verdict
 from explain.derivation.request import Request
 from explain.errors import InputError, OperationError
 from explain.program.evaluate import Traced, evaluate
@@ -75,31 +76,35 @@ def run_expression(
     symbolic = not given and bool(expression.names)
     if shapes and not symbolic:
         raise InputError("--shape gives sizes where no values are given; with --at the values say their shapes")
-    called: dict[Any, Any] = {}
     if symbolic:
-        traced, called = _symbolically(expression, shapes, wrt)
+        traced, derivation, request, inputs = _symbolically(expression, shapes, wrt, v)
     else:
         traced = evaluate(expression, given, wrt=wrt)
-    mode, jacobians = _walk_back(traced, v, symbolic)
-    frozen, output, inputs = traced.frozen()
-    wanted = tuple(inputs[name] for name in traced.wrt)
-    grads = {inputs[name]: t.grad.array for name, t in traced.inputs.items() if name in traced.wrt and t.grad is not None}
-    request = Request(
-        tape=frozen,
-        output=output,
-        wanted=wanted,
-        mode=mode,
-        backward=frozen.backwards[0] if frozen.backwards else None,
-        jacobians={inputs[name]: rows for name, rows in jacobians.items()},
-        grads=grads,
-        sizes=called,
-        symbolic=symbolic,
-    )
-    derivation = derive(request)
+        derivation, request, inputs = _derived(traced, v, {}, symbolic)
     tensors = () if symbolic else _tensors(traced, derivation.output)
     words = () if symbolic else tuple(f"{name} = {_as_written(value)}" for name, value in given.items())
     judged = _judged(traced, request, inputs, claims) if claims else ()
     return Run(text, "expression", words, (derivation,), tensors, claims=judged)
+
+
+def _derived(
+    traced: Traced, v: Given | None, called: dict[Any, Any], symbolic: bool
+) -> tuple[Derivation, Request, dict[str, int]]:
+    """The derivation of a traced expression, the request, and the ids of the inputs. ``called``: the names of sizes."""
+    mode, jacobians = _walk_back(traced, v, symbolic)
+    frozen, output, inputs = traced.frozen()
+    request = Request(
+        tape=frozen,
+        output=output,
+        wanted=tuple(inputs[name] for name in traced.wrt),
+        mode=mode,
+        backward=frozen.backwards[0] if frozen.backwards else None,
+        jacobians={inputs[name]: rows for name, rows in jacobians.items()},
+        grads={inputs[n]: t.grad.array for n, t in traced.inputs.items() if n in traced.wrt and t.grad is not None},
+        sizes=called,
+        symbolic=symbolic,
+    )
+    return derive(request), request, inputs
 
 
 def _judged(
@@ -178,14 +183,14 @@ def _as_written(value: Given) -> str:
 
 
 def _symbolically(
-    expression: Expression, shapes: Mapping[str, Shape], wrt: Sequence[str] | None
-) -> tuple[Traced, dict[Any, Any]]:
-    """Run the expression on random values of stand-in sizes. Returns the run, and what its axis lengths are called."""
+    expression: Expression, shapes: Mapping[str, Shape], wrt: Sequence[str] | None, v: Given | None
+) -> tuple[Traced, Derivation, Request, dict[str, int]]:
+    """Derive the expression on random values of stand-in sizes, twice: what differs is said with the names of the sizes."""
     sizes, others = _stand_in_sizes(expression, shapes)
     try:
         traced = evaluate(expression, _stand_ins(expression, shapes, sizes), wrt=wrt)
         if not sizes:
-            return traced, {}
+            return (traced, *_derived(traced, v, {}, True))
         other = evaluate(expression, _stand_ins(expression, shapes, others), wrt=wrt)
     except OperationError as error:
         message, hint = _with_names(error.message, sizes), _with_names(error.hint, sizes)
@@ -195,7 +200,10 @@ def _symbolically(
             said = f'Without values and shapes a name is a single number: give --shape "{scalars[0]}=n" or --at'
             hint = f"{hint}\n{said}" if hint else said
         raise OperationError(message, error.place, hint) from None
-    return traced, _named_sizes(traced.frozen()[0], sizes, other.frozen()[0], others)
+    tapes = traced.frozen()[0], other.frozen()[0]
+    derivation, *asked = _derived(traced, v, _named_sizes(tapes[0], sizes, tapes[1], others), True)
+    again, *_ = _derived(other, v, _named_sizes(tapes[1], others, tapes[0], sizes), True)
+    return (traced, made_general(derivation, again, lambda n, m: _called(n, m, sizes, others)), *asked)
 
 
 def _with_names(text: str | None, sizes: Mapping[str, int]) -> Any:

@@ -287,6 +287,22 @@ def test_symbolic_sizes_are_said_exactly(text: str, shapes: dict[str, Any], shap
     assert row.shape == shape and row.value is None and run.ok
 
 
+GENERAL = [  # expression, shapes, its gradient with the names of the sizes
+    (
+        "sum((x[1:] - x[:-1])**2)", {"x": ("n",)},
+        "2*((-x[i - 1] + x[i])*Indicator(i >= 1) - (-x[i] + x[i + 1])*Indicator(i <= -2 + n))",
+    ),
+    ("x[-1]**2", {"x": ("n",)}, "2*x[n - 1]*Indicator(n - 1 == i)"),
+    ("var(x)", {"x": ("n",)}, "2/(n - 1)*(-mean(x[j], (j, 0, n - 1)) + x[i])"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "shapes", "wanted"), GENERAL)
+def test_a_position_that_depends_on_a_size_is_said_with_its_name(text: str, shapes: dict[str, Any], wanted: str) -> None:
+    (gradient,) = explain.expr(text, shapes=shapes).derivation.gradients
+    assert gradient.closed_form is not None and formula_text(gradient.closed_form.index.e) == wanted
+
+
 def test_a_size_that_cannot_be_said_is_refused() -> None:
     with pytest.raises(explain.InputError, match="cannot be said with n"):
         explain.expr("x[::2]", shapes={"x": ("n",)})
