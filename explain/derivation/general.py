@@ -33,6 +33,8 @@ def made_general(one: Any, two: Any, called: Called) -> Any:
         if f.name == "checks":
             continue  # how many witnesses apply may depend on how large the stand-ins are
         part, other = getattr(one, f.name), getattr(two, f.name, None)
+        if is_dataclass(part) and type(part) is not type(other):
+            raise _unsaid()  # one that the other does not have may hold numbers that depend on the sizes
         general = made_general(part, other, called) if type(part) is type(other) else part
         if general is not part:
             changed[f.name] = general
