@@ -7,6 +7,7 @@ ever built.
 
 from __future__ import annotations
 
+from collections import ChainMap
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -38,6 +39,8 @@ from explain.ops.registry import REGISTRY
 Axes = tuple[Index, ...]
 Named = tuple[Any, Axes]
 
+SET = Index("~set")
+"""The axis of the sets of values that a formula is evaluated for at once."""
 _COMPARE = {Eq: np.equal, Ne: np.not_equal, Gt: np.greater, Ge: np.greater_equal, Lt: np.less, Le: np.less_equal}
 
 
@@ -54,8 +57,29 @@ def evaluate(
     ``arrays``: the values of the tensors by name. ``sizes``: numbers of symbolic sizes that are not ``Size``.
     Raises CannotDerive for a part that has no numeric meaning. Overflow and 0/0 give inf and nan silently.
     """
+    return _evaluated(e, arrays, target, sizes or {}, frozenset())
+
+
+def evaluate_each(
+    e: Basic, arrays: Mapping[str, Any], stacks: Mapping[str, np.ndarray], target: Sequence[tuple[Index, int]] = ()
+) -> np.ndarray:
+    """``evaluate`` for several sets of values at once: an array with an axis for the sets before those of ``target``.
+
+    ``stacks``: the tensors that differ, each with an axis for the sets before its own, all as long; ``arrays``: the others.
+    """
+    (several,) = {len(stack) for stack in stacks.values()}
+    return _evaluated(e, ChainMap(dict(stacks), dict(arrays)), [(SET, several), *target], {}, frozenset(stacks))
+
+
+def _evaluated(
+    e: Basic,
+    arrays: Mapping[str, Any],
+    target: Sequence[tuple[Index, int]],
+    sizes: Mapping[Symbol, int],
+    stacked: frozenset[str],
+) -> np.ndarray:
     varying = [(i, n) for i, n in target if isinstance(i, Index)]
-    run = _Evaluation(arrays, dict(varying), sizes or {})
+    run = _Evaluation(arrays, dict(varying), sizes, stacked)
     with np.errstate(all="ignore"):
         value, axes = run.value(e)
         aligned = _aligned(value, axes, tuple(i for i, _ in varying))
@@ -64,10 +88,15 @@ def evaluate(
 
 
 class _Evaluation:
-    def __init__(self, arrays: Mapping[str, Any], lengths: dict[Index, int], sizes: Mapping[Symbol, int]) -> None:
+    """One evaluation. ``stacked``: the tensors whose first axis is ``SET``, which formulas do not speak of."""
+
+    def __init__(
+        self, arrays: Mapping[str, Any], lengths: dict[Index, int], sizes: Mapping[Symbol, int], stacked: frozenset[str]
+    ) -> None:
         self.arrays = arrays
         self.lengths = lengths
         self.sizes = sizes
+        self.stacked = stacked
         self.seen: dict[Basic, Named] = {}
 
     def number(self, e: Basic) -> int:
@@ -305,17 +334,24 @@ class _Evaluation:
     def _transform(self, e: Transform) -> Named:
         bound = self._bind(e)
         value, free = self._spread(e.body, bound)
-        try:
-            whole = REGISTRY[e.op].forward(value, **self._axes_and_options(e, free))
-        except LinAlgError:  # a formula in an inverse, of a matrix that has none: it has no value here
-            whole = np.full(value.shape, np.nan)
+        whole = self._transformed(e, value, free)
         return self._at(whole, [*free, *e.positions])
+
+    def _transformed(self, e: Transform, value: np.ndarray, free: Axes) -> np.ndarray:
+        try:
+            return REGISTRY[e.op].forward(value, **self._axes_and_options(e, free))
+        except LinAlgError:  # a formula in an inverse, of a matrix that has none: it has no value here
+            if SET in free:  # but perhaps it has in other sets
+                at = free.index(SET)
+                rest = (*free[:at], *free[at + 1 :])
+                return np.stack([self._transformed(e, part, rest) for part in np.moveaxis(value, at, 0)], at)
+            return np.full(value.shape, np.nan)
 
     def _entry(self, e: Entry) -> Named:
         array = np.asarray(self.arrays[e.tensor.name])
         if array.dtype.kind == "f" and array.dtype != np.float64:
             array = array.astype(np.float64)
-        return self._at(array, list(e.indices))
+        return self._at(array, [SET, *e.indices] if e.tensor.name in self.stacked else list(e.indices))
 
     def _at(self, array: np.ndarray, places: list[Any]) -> Named:
         """``array[places]``: plain indices name their axes, anything else is looked up by position."""

@@ -9,12 +9,11 @@ from typing import Any
 import numpy as np
 from sympy import Mul
 
-from explain.calculus.evaluate import evaluate
 from explain.calculus.symbols import late, size
-from explain.derivation import infinity
+from explain.derivation import adjoints, infinity, jacobians
 from explain.derivation.code import code_of
 from explain.derivation.custom import opened
-from explain.derivation.model import ClosedForm, Derivation, Gradient, Let, Note, Operation, Row, Step
+from explain.derivation.model import Check, ClosedForm, Derivation, Gradient, Let, Note, Operation, Row, Step
 from explain.derivation.plan import Plan, PlannedStep, plan_for
 from explain.derivation.pullback import pull_back
 from explain.derivation.pushed import pushed
@@ -23,11 +22,10 @@ from explain.derivation.request import Request
 from explain.derivation.rules import COUNTS
 from explain.derivation.steps import Group
 from explain.derivation.symbolic import given_arrays
-from explain.derivation.witnesses import Witnesses, dtype_of, numbers
+from explain.derivation.values import dtype_of
+from explain.derivation.witnesses import Witnesses
 from explain.tape.record import Value
 
-LITTLE = 16
-"""A Jacobian with at most this many entries on either side is written out with its numbers, the larger ones with dots."""
 MEANING_STEP = 0.01
 
 
@@ -47,7 +45,7 @@ class _Builder:
         self.numbers = not request.symbolic
 
     def derivation(self) -> Derivation:
-        steps = tuple(self._step(k + 1, p) for k, p in enumerate(self.plan.steps))
+        steps = self._steps()
         gradients = tuple(self._gradient(leaf, steps) for leaf in self.r.wanted)
         output = self.tape.values[self.r.output]
         backward = self.r.backward
@@ -121,10 +119,17 @@ class _Builder:
 
     # backward
 
-    def _step(self, number: int, planned: PlannedStep) -> Step:
+    def _steps(self) -> tuple[Step, ...]:
+        sent = [self._sent(planned) for planned in self.plan.steps]
+        checks = adjoints.of_steps(self.witnesses, sent)
+        written = jacobians.matrices(self.witnesses) if self.numbers else [None] * len(sent)
+        parts = zip(self.plan.steps, sent, checks, written, strict=True)
+        return tuple([self._step(k, *part) for k, part in enumerate(parts, 1)])
+
+    def _step(self, number: int, planned: PlannedStep, sent: adjoints.Sent, checked: Check, written: Any) -> Step:
         link, tape = planned.link, self.tape
         z, x = tape.values[link.step.group.output], tape.values[link.input]
-        upstream, value = self._sent(planned)
+        upstream, value = sent
         return Step(
             number=number,
             line=z.place.line if z.place else None,
@@ -137,14 +142,14 @@ class _Builder:
             jacobian=planned.jacobian,
             structure=planned.structure,
             jacobian_shape=(self._shape(z), self._shape(x)),
-            jacobian_matrix=self._jacobian_matrix(planned, z, x),
+            jacobian_matrix=written,
             product=planned.product,
             contracted=planned.contracted,
             matrix=planned.matrix,
             upstream=upstream if self.numbers else None,
             value=value if self.numbers else None,
             operations=self._operations(planned),
-            checks=(self.witnesses.of_step(planned, upstream, value),),
+            checks=(checked,),
             notes=self._special_notes(link.step.group.applied),
             jacobian_entries=planned.jacobian_entries,
         )
@@ -167,7 +172,7 @@ class _Builder:
                 found[key] = value
         return found
 
-    def _sent(self, planned: PlannedStep) -> tuple[Any, Any]:
+    def _sent(self, planned: PlannedStep) -> adjoints.Sent:
         """The recorded cotangent of the step's output and what the step's edges sent to its input."""
         backward, link = self.r.backward, planned.link
         if backward is None:
@@ -190,16 +195,6 @@ class _Builder:
         for part in parts[1:]:
             total = total + part
         return upstream, total
-
-    def _jacobian_matrix(self, planned: PlannedStep, z: Value, x: Value) -> Any:
-        link = planned.link
-        rows, columns = int(np.size(z.array)), int(np.size(x.array))
-        first = link.like or link
-        if first.jacobian is None or not 1 < max(rows, columns) <= LITTLE or not self.numbers:
-            return None
-        arrays = self.witnesses.in_place_of(first.step.group, link.step.group)
-        whole = evaluate(first.jacobian, arrays, [*numbers(link.step.out), *numbers(link.target)])
-        return whole.reshape(rows, columns)
 
     def _operations(self, planned: PlannedStep) -> tuple[Operation, ...]:
         """The nodes on the way from the step's output back to its input, and what they use that got no gradient."""

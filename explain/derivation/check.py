@@ -116,16 +116,27 @@ def _beyond(tape: np.ndarray, difference: np.ndarray, noise: np.ndarray) -> floa
     return max(0.0, float(np.max(gaps, initial=0.0)))
 
 
-def adjoint_check(v: Any, pairs: list[tuple[Any, Any]], sent: Any, dtype: str, floor: float) -> Check:
-    """⟨v, J u⟩ with J u from the formula against ⟨Jᵀ v, u⟩ with Jᵀ v from the tape, for each pair (u, J u); the worst
-    counts. ``floor``: what rounding may leave of one entry of Jᵀ v."""
-    checks = []
-    for u, forward in pairs:
-        left = np.asarray(v, np.float64) * np.asarray(forward, np.float64)
-        right = np.asarray(sent, np.float64) * np.asarray(u, np.float64)
-        if not (np.all(np.isfinite(left)) and np.all(np.isfinite(right))):
-            return Check("adjoint", "not_applicable", None, "not_finite")
-        scale = max(float(np.sum(np.abs(left))), float(np.sum(np.abs(right))))
-        gap = abs(float(np.sum(left)) - float(np.sum(right)))
-        checks.append(judged("adjoint", gap, scale, FORMULA[dtype], floor * float(np.sqrt(np.sum(u * u)))))
+Gap = tuple[float, float, float]
+"""Of one step and direction: by how much the two sides differ, how large their terms are, and the length of u."""
+
+
+def adjoint_gaps(v: np.ndarray, pushed: np.ndarray, product: np.ndarray, u: np.ndarray) -> list[Gap]:
+    """⟨v, J u⟩ with J u from the formula (``pushed``) against ⟨Jᵀ v, u⟩ with Jᵀ v from the tape (``product``), for several
+    steps at once, along the first axis. ``u``: the change, the same for all. A gap is nan where a term is not finite."""
+    left, right = ((a * b).reshape(len(v), -1) for a, b in ((v, pushed), (product, u)))
+    gaps = np.abs(np.sum(left, axis=1) - np.sum(right, axis=1))
+    scales = np.maximum(np.sum(np.abs(left), axis=1), np.sum(np.abs(right), axis=1))
+    finite = np.all(np.isfinite(left), axis=1) & np.all(np.isfinite(right), axis=1)
+    length = float(np.sqrt(np.sum(u * u)))
+    return [
+        (gap, scale, length) for gap, scale in zip(np.where(finite, gaps, np.nan).tolist(), scales.tolist(), strict=True)
+    ]
+
+
+def adjoint_check(gaps: list[Gap], dtype: str, floor: float) -> Check:
+    """The adjoint identity of one step, judged in every direction; the worst counts. ``floor``: what rounding may leave of
+    one entry of Jᵀ v."""
+    if any(np.isnan(gap) for gap, _, _ in gaps):
+        return Check("adjoint", "not_applicable", None, "not_finite")
+    checks = [judged("adjoint", gap, scale, FORMULA[dtype], floor * length) for gap, scale, length in gaps]
     return max(checks, key=lambda c: (c.status == "failed", c.error or 0.0))

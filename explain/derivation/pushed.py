@@ -11,7 +11,8 @@ from explain.derivation import check
 from explain.derivation.model import Check, Pushed
 from explain.derivation.plan import TANGENT
 from explain.derivation.replay import ROUNDINGS, STEP, Differences
-from explain.derivation.witnesses import Witnesses, dtype_of, numbers
+from explain.derivation.values import dtype_of, numbers
+from explain.derivation.witnesses import Witnesses
 from explain.errors import CannotDerive
 
 
@@ -49,7 +50,7 @@ def _push(witnesses: Witnesses, changes: dict[int, Any]) -> None:
         if planned.forward is None:
             raise link.problem or CannotDerive(f"{link.step.name}: no formula")
         tangent = changes.get(link.input, np.zeros(np.shape(tape.values[link.input].array)))
-        part = evaluate(planned.forward, witnesses.arrays | {TANGENT.name: tangent}, numbers(link.step.out))
+        part = evaluate(planned.forward, witnesses.values.arrays | {TANGENT.name: tangent}, numbers(link.step.out))
         changes[made] = changes[made] + part if made in changes else part
     if request.output not in changes:
         changes[request.output] = np.zeros(np.shape(request.product))

@@ -2,32 +2,27 @@
 
 from __future__ import annotations
 
-from collections import ChainMap
 from collections.abc import Iterable
 from dataclasses import replace
-from functools import cached_property, lru_cache
+from functools import cached_property
 from operator import itemgetter
 from typing import Any
 
 import numpy as np
 
 from explain.calculus.evaluate import evaluate
-from explain.calculus.symbols import Index, numeric_size
 from explain.derivation import check
 from explain.derivation.check import FORMULA
 from explain.derivation.model import Check
-from explain.derivation.plan import TANGENT, Plan, PlannedStep
-from explain.derivation.pullback import pull_back, pull_back_whole, walk_back
+from explain.derivation.plan import Plan
+from explain.derivation.pullback import pull_back_whole, walk_back
 from explain.derivation.replay import Replay, differences
 from explain.derivation.request import Request
-from explain.derivation.steps import Group
-from explain.derivation.symbolic import Bind, bar, given_arrays, named_result
+from explain.derivation.symbolic import bar
+from explain.derivation.values import NamedValues, dtype_of, numbers
 from explain.errors import CannotDerive
-from explain.tape.dtypes import BY_NUMPY
 from explain.tape.trace import Sent
 
-DIRECTIONS = 2
-"""How many random changes u the adjoint identity is tried with."""
 FINER = (8.0, 1.0, 1 / 8, 1 / 64, 1 / 512, 1 / 4096)
 """Steps that differences are tried with where the usual one does not agree with the tape."""
 
@@ -40,30 +35,7 @@ class Witnesses:
         self.plan = plan
         self.tape = request.tape
         self.replay = Replay(request.tape, request.output)
-
-    @cached_property
-    def arrays(self) -> dict[str, Any]:
-        """The values of all names in formulas, in float64 where they are floating."""
-        found: dict[str, Any] = {}
-        for i, name in self.plan.names.items():
-            found[name] = self.replay.values.get(i, self.tape.values[i].array)
-        for name, (k, key) in self.plan.given.items():
-            found[name] = given_arrays(self.tape, k, self.replay.values)[key]
-        for group in self.plan.groups:
-            last = self.tape.applied[group.applied[-1]]
-            if hasattr(last.op, "differential") and not hasattr(last.op, "formula"):
-                found[named_result(self.tape, group, self.plan.names)] = found[self.plan.names[group.output]]
-        if self.plan.seed:
-            assert self.r.backward is not None
-            found[self.plan.seed] = np.asarray(self.r.backward.seed, np.float64)
-        for let in self.plan.lets:
-            found[let.name] = evaluate(let.raw, found, numbers(let.place))
-        return found
-
-    def in_place_of(self, first: Group, group: Group) -> ChainMap[str, Any]:
-        """``arrays`` for the formulas of the step that a step is like: under the names there the values here."""
-        pairs = zip((first.output, *first.inputs), (group.output, *group.inputs), strict=True)
-        return ChainMap({self.plan.names[a]: self.arrays[self.plan.names[b]] for a, b in pairs}, self.arrays)
+        self.values = NamedValues(request, plan, self.replay)
 
     def sent_in(self, applied: Iterable[int]) -> list[Sent]:
         """What some applications sent back, in the order they did."""
@@ -80,11 +52,11 @@ class Witnesses:
     def of_gradient(self, leaf: int, value: Any, planned: Any) -> tuple[Check, ...]:
         own = dtype_of(self.tape.values[leaf].array)
         on_the_way = [i for k in self.replay.dependents(leaf) for i in self.tape.applied[k].outputs]
-        dtype = self._coarsest(leaf, *on_the_way)
+        dtype = self.coarsest(leaf, *on_the_way)
         checks = self._of_gradient(leaf, value, planned, dtype)
         return checks if dtype == own else tuple([in_dtype(c, dtype) for c in checks])
 
-    def _coarsest(self, *ids: int) -> str:
+    def coarsest(self, *ids: int) -> str:
         """The floating dtype among the values that has the fewest digits: no check can ask for more."""
         dtypes = {dtype_of(self.tape.values[i].array) for i in ids}
         return max(dtypes & FORMULA.keys(), key=FORMULA.__getitem__, default="float64")
@@ -140,7 +112,7 @@ class Witnesses:
             closed = None
             if planned is not None:
                 target = [*numbers(self.plan.out_rows), *numbers(self.plan.targets[leaf])]
-                closed = evaluate(planned.raw, self.arrays, target)
+                closed = evaluate(planned.raw, self.values.arrays, target)
                 found.append(self._pulled(closed))
         except CannotDerive as problem:
             return Check("formula", "not_applicable", None, "cannot_derive", {"what": problem.message})
@@ -167,7 +139,7 @@ class Witnesses:
             if (link.like or link).contracted is None:
                 raise link.problem or CannotDerive(f"{link.step.name}: no formula")
             first = link.like or link
-            arrays = self.in_place_of(first.step.group, link.step.group)
+            arrays = self.values.in_place_of(first.step.group, link.step.group)
             arrays[bar(first.step.name).name] = found[link.step.group.output]
             part = evaluate(first.contracted, arrays, numbers(link.target))
             found[link.input] = part if link.input not in found else found[link.input] + part
@@ -185,46 +157,6 @@ class Witnesses:
             return first
         again = check.differences_check(self._in_float64(leaf), finer, "float64", 0.0, special)
         return check.in_float64(first, again, self._rerun(leaf, value, dtype, floor))
-
-    def of_step(self, planned: PlannedStep, upstream: Any, value: Any) -> Check:
-        link = planned.link
-        x = self.tape.values[link.input]
-        if link.decreed:
-            return Check("adjoint", "not_applicable", None, "decreed")
-        if planned.problem is not None:
-            return Check("adjoint", "not_applicable", None, "cannot_derive", {"what": planned.problem.message})
-        if self.r.stale & {link.step.group.output, *link.step.group.inputs}:
-            return Check("adjoint", "not_applicable", None, "written")
-        if upstream is None or value is None:
-            upstream, value = self._vjp_of_step(planned)
-        like = planned.like or planned
-        assert like.forward is not None
-        arrays = self.in_place_of(like.link.step.group, link.step.group)
-        pairs = []
-        for u in _directions(np.shape(x.array)):
-            arrays[TANGENT.name] = u
-            pairs.append((u, evaluate(like.forward, arrays, numbers(link.step.out))))
-        members = link.step.group.applied
-        inside = [s.cotangent for s in self.sent_in(members)]
-        dtype = self._coarsest(link.input, *(i for k in members for i in self.tape.applied[k].outputs))
-        floor = check.rounding_floor(dtype, [upstream, *inside])
-        first = check.adjoint_check(upstream, pairs, value, dtype, floor)
-        if dtype != dtype_of(x.array):
-            first = in_dtype(first, dtype)
-        if first.status != "failed" or dtype == "float64":
-            return first
-        values = {one.id: one.array for one in self.tape.values}
-        rerun = pull_back(self.tape, values, link.step.group, upstream, link.input)
-        same = check.judged("adjoint", *check.gap_and_scale(rerun, value), FORMULA[dtype], floor)
-        v, sent = self._vjp_of_step(planned)
-        return check.in_float64(first, check.adjoint_check(v, pairs, sent, "float64", 0.0), same)
-
-    def _vjp_of_step(self, planned: PlannedStep) -> tuple[Any, Any]:
-        """The step's vjp rules run on a random cotangent in float64, where no backward was recorded."""
-
-        group = planned.link.step.group
-        v = np.random.default_rng(3).normal(size=np.shape(self.tape.values[group.output].array))
-        return v, pull_back(self.tape, self.replay.values, group, v, planned.link.input)
 
     @cached_property
     def _ran_into_infinity(self) -> bool:
@@ -266,23 +198,6 @@ class Witnesses:
         return hits
 
 
-@lru_cache(256)
-def _directions(shape: tuple[int, ...]) -> tuple[np.ndarray, ...]:
-    """The random changes that every step with an input of this shape is tried with."""
-    stream = np.random.default_rng(2)
-    return tuple([stream.normal(size=shape) for _ in range(DIRECTIONS)])
-
-
 def in_dtype(c: Check, dtype: str) -> Check:
     """The check, which says that it was made with the digits of another dtype than its tensor's."""
     return replace(c, details={**c.details, "dtype": dtype})
-
-
-def numbers(binds: tuple[Bind, ...]) -> list[tuple[Index, int]]:
-    """Indices with the numbers of entries that they run over."""
-    return [(i, numeric_size(n)) for i, n in binds]
-
-
-def dtype_of(array: Any) -> str:
-    """Torch's name of an array's dtype."""
-    return BY_NUMPY[np.asarray(array).dtype].name

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from sympy import Eq, Ge, Gt, Le, Mul, S, Tuple
 
-from explain.calculus.evaluate import evaluate
-from explain.calculus.symbols import Call, Entry, Index, Indicator, TensorName, Total, size
+from explain.calculus.evaluate import evaluate, evaluate_each
+from explain.calculus.symbols import Call, Entry, Index, Indicator, TensorName, Total, Transform, size
 
 I, J, K, L = (Index(n) for n in "ijkl")
 X, Y, A, B = (TensorName(n) for n in "xyab")
@@ -124,3 +124,22 @@ def test_a_mask_is_zero_whatever_stands_outside(rest: float) -> None:
     # no term is added to the second place: how often a place is met is a mask too
     counted = total(bracket(Entry(A, K), I), (K, 2))
     np.testing.assert_array_equal(evaluate(counted * Entry(Y, I), arrays, [(I, 2)]), [4, 0])
+
+
+def test_several_sets_of_values_at_once() -> None:
+    stream = np.random.default_rng(4)
+    x, y, a = stream.normal(size=(3, 6)), stream.normal(size=6), stream.integers(0, 4, (3, 6))
+    term = total(Entry(X, K) * Entry(Y, K) * bracket(Entry(A, K), I), (K, 6))
+    found = evaluate_each(term, {"y": y}, {"x": x, "a": a}, [(I, 4)])
+    assert found.shape == (3, 4)
+    for k in range(3):
+        np.testing.assert_allclose(found[k], evaluate(term, {"x": x[k], "y": y, "a": a[k]}, [(I, 4)]), rtol=1e-13)
+    np.testing.assert_array_equal(evaluate_each(Entry(Y, I), {"y": y}, {"x": x}, [(I, 6)]), [y, y, y])
+
+
+def test_a_set_without_an_inverse_spoils_no_other() -> None:
+    inverse = Transform("inv", Entry(X, K, L), [Tuple(K, size(2)), Tuple(L, size(2))], [I, J])
+    x = np.array([[[2.0, 0], [0, 4]], [[1, 1], [1, 1]], [[1, 0], [0, 5]]])
+    found = evaluate_each(inverse, {}, {"x": x}, [(I, 2), (J, 2)])
+    np.testing.assert_allclose(found[[0, 2]], np.linalg.inv(x[[0, 2]]))
+    assert np.all(np.isnan(found[1]))
