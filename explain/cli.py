@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import os
 import sys
 import warnings
@@ -312,6 +313,7 @@ def _with_signs(arguments: list[str]) -> list[str]:
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command. Returns the exit code: 0 done, 1 done and the answer is no, 2 not started, 3 stopped at a limit."""
+    gc.set_threshold(100_000)  # a document is many small objects and hardly a cycle
     # two threads beside another busy process make small matrix products 20 times slower
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     for stream in (sys.stdout, sys.stderr):

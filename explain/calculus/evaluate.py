@@ -41,6 +41,8 @@ Named = tuple[Any, Axes]
 
 SET = Index("~set")
 """The axis of the sets of values that a formula is evaluated for at once."""
+SMALL = 1 << 12
+"""So many products are summed sooner than the best order to sum them is found."""
 _COMPARE = {Eq: np.equal, Ne: np.not_equal, Gt: np.greater, Ge: np.greater_equal, Lt: np.less, Le: np.less_equal}
 
 
@@ -281,7 +283,8 @@ class _Evaluation:
         operands: list[Any] = []
         for value, own in map(_floats, parts):
             operands += [value, [letters[i] for i in own]]
-        value = np.einsum(*operands, [letters[i] for i in out], optimize=len(parts) > 2 or "greedy")
+        small = _count(self.lengths, axes) <= SMALL
+        value = np.einsum(*operands, [letters[i] for i in out], optimize=False if small else "greedy")
         return value * missing, tuple(out)
 
     def _scattered(self, part: Named, places: Mapping[Index, Named], bound: list[Index]) -> Named:

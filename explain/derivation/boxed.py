@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import io
 import json
 import os
@@ -106,6 +107,7 @@ def load() -> None:
 
 def main() -> None:
     """Read a job from standard input, run it, write the answer as frames."""
+    gc.set_threshold(100_000)  # a document is many small objects and hardly a cycle
     out = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what a library prints on its own must not come between the frames
     job = Job(**json.loads(sys.stdin.buffer.read()))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import ChainMap
 from collections.abc import Iterator, Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from explain.calculus.symbols import late, size
 from explain.derivation import adjoints, infinity, jacobians
 from explain.derivation.code import code_of
 from explain.derivation.custom import opened
+from explain.derivation.later import lazily
 from explain.derivation.model import Check, ClosedForm, Derivation, Gradient, Let, Note, Operation, Row, Step
 from explain.derivation.plan import Plan, PlannedStep, plan_for
 from explain.derivation.pullback import pull_back
@@ -130,7 +132,10 @@ class _Builder:
         link, tape = planned.link, self.tape
         z, x = tape.values[link.step.group.output], tape.values[link.input]
         upstream, value = sent
-        return Step(
+        parts = ("formula", "jacobian", "product", "contracted", "matrix", "jacobian_entries")
+        return lazily(
+            Step,
+            {part: partial(getattr, planned, part) for part in parts},
             number=number,
             line=z.place.line if z.place else None,
             code=self._code(z, link.step.group),
@@ -138,20 +143,14 @@ class _Builder:
             input=link.input_name,
             rule=planned.rule.kind,
             details=self._details(planned.rule.details),
-            formula=planned.formula,
-            jacobian=planned.jacobian,
             structure=planned.structure,
             jacobian_shape=(self._shape(z), self._shape(x)),
             jacobian_matrix=written,
-            product=planned.product,
-            contracted=planned.contracted,
-            matrix=planned.matrix,
             upstream=upstream if self.numbers else None,
             value=value if self.numbers else None,
             operations=self._operations(planned),
             checks=(checked,),
             notes=self._special_notes(link.step.group.applied),
-            jacobian_entries=planned.jacobian_entries,
         )
 
     def _code(self, z: Value, group: Group) -> str | None:

@@ -35,8 +35,12 @@ def gap_and_scale(found: Any, expected: Any) -> tuple[float, float]:
 
 def rounding_floor(dtype: str, sent: list[Any]) -> float:
     """What rounding may leave of a sum of terms as large as the cotangents that were sent."""
-    largest = max((float(np.max(np.abs(s))) for s in sent if np.size(s) and np.all(np.isfinite(s))), default=0.0)
-    return ROUNDINGS * float(np.finfo(dtype).eps) * largest
+    return ROUNDINGS * float(np.finfo(dtype).eps) * largest(sent)
+
+
+def largest(sent: list[Any]) -> float:
+    """The size of the largest entry of the arrays that are finite."""
+    return max((float(np.max(np.abs(s))) for s in sent if np.size(s) and np.all(np.isfinite(s))), default=0.0)
 
 
 def in_float64(check: Check, again: Check, same: Check) -> Check:

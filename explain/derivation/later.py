@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import fields
+from functools import cache
 from typing import Any, TypeVar
 
 L = TypeVar("L", bound="Lazily")
@@ -22,7 +23,8 @@ class Lazily:
 
 def lazily(kind: type[L], later: dict[str, Callable[[], Any]], **now: Any) -> L:
     """A part of a kind. ``later``: how some of its fields are made, ``now``: all others."""
-    assert {f.name for f in fields(kind)} == later.keys() | now.keys()  # type: ignore[arg-type]
+    assert _fields(kind) == later.keys() | now.keys()  # type: ignore[arg-type]
+    assert not any(hasattr(kind, name) for name in later), "a default would be taken for what was made"
     part = object.__new__(kind)
     vars(part).update(now, _later=later)
     return part
@@ -30,5 +32,10 @@ def lazily(kind: type[L], later: dict[str, Callable[[], Any]], **now: Any) -> L:
 
 def changed(part: L, later: dict[str, Callable[[], Any]], **now: Any) -> L:
     """A part with other fields: ``later`` as they are asked for, ``now`` at once. What stays is not looked at."""
-    kept = {f.name: getattr(part, f.name) for f in fields(part) if f.name not in later and f.name not in now}  # type: ignore[arg-type]
+    kept = {name: getattr(part, name) for name in _fields(type(part)) - later.keys() - now.keys()}  # type: ignore[arg-type]
     return lazily(type(part), later, **kept, **now)
+
+
+@cache
+def _fields(kind: Any) -> frozenset[str]:
+    return frozenset(f.name for f in fields(kind))

@@ -6,7 +6,10 @@ kinds with parameters. ``render`` turns it into text; ``codec`` into JSON and ba
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from sympy import Expr
@@ -121,7 +124,7 @@ class Operation:
 
 
 @dataclass(frozen=True, eq=False)
-class Step:
+class Step(Lazily):
     """One link of the chain rule: from ``output`` back to ``input``.
 
     ``rule``: key of the sentence, ``details`` its parameters. ``formula``: one entry of output. ``jacobian``: one entry
@@ -146,12 +149,12 @@ class Step:
     product: Formula | None
     contracted: Formula | None
     matrix: Matrix | None
+    jacobian_entries: Matrix | None
     upstream: Any
     value: Any
     operations: tuple[Operation, ...] = ()
     checks: tuple[Check, ...] = ()
     notes: tuple[Note, ...] = ()
-    jacobian_entries: Matrix | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -271,6 +274,16 @@ class Derivation:
     repeats: tuple[Repeat, ...] = ()
     folds: tuple[Fold, ...] = ()
     pushed: Pushed | None = None
+
+    @cached_property
+    def row_of(self) -> Mapping[str, Row]:
+        """The rows by name."""
+        return {row.name: row for row in self.rows}
+
+    @cached_property
+    def arriving(self) -> Counter[str]:
+        """How many steps end at each name."""
+        return Counter(step.input for step in self.steps)
 
     @property
     def ok(self) -> bool:

@@ -5,9 +5,9 @@ Two programs with the same operations, shapes and names share one plan: a second
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field, fields, is_dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 from sympy import Expr, S
@@ -72,11 +72,11 @@ class PlannedStep(Lazily):
     product: Formula | None
     contracted: Formula | None
     matrix: Matrix | None
+    jacobian_entries: Matrix | None
     forward: Expr | None
     problem: CannotDerive | None
     key: Hashable = None
     like: PlannedStep | None = None
-    jacobian_entries: Matrix | None = None
 
     def uses(self, name: str) -> bool:
         """Whether a name stands in its formulas."""
@@ -269,11 +269,12 @@ class _Planner:
     def _again(self, planned: PlannedStep, names: list[str], link: Link, rule: Rule, key: Hashable) -> PlannedStep:
         """The step under other names."""
         to = Renamed(names, self.deriver.names_in(link.step.group))
-        shown = ("formula", "jacobian", "product", "contracted")
-        parts: dict[str, Any] = {part: to.shown(getattr(planned, part)) for part in shown}
-        later = {"forward": lambda: to.expr(planned.forward)}
-        parts |= {part: to.matrix(getattr(planned, part)) for part in ("matrix", "jacobian_entries")} | {"like": planned}
-        return changed(planned, later, link=link, rule=rule, key=key, **parts)
+        later: dict[str, Callable[[], Any]] = {"forward": lambda: to.expr(planned.forward)}
+        for part in ("formula", "jacobian", "product", "contracted"):
+            later[part] = partial(_made, to.shown, planned, part)
+        for part in ("matrix", "jacobian_entries"):
+            later[part] = partial(_made, to.matrix, planned, part)
+        return changed(planned, later, link=link, rule=rule, key=key, like=planned)
 
     def _new_step(self, link: Link, rule: Rule, key: Hashable) -> PlannedStep:
         step = link.step
@@ -281,7 +282,7 @@ class _Planner:
         formula = self._shown(step.formula if step.written is None else step.written, (*target, *out), tidy=False)
         formula = Formula(formula.e, formula.letters[len(target) :])
         if link.jacobian is None or link.contracted is None:
-            return PlannedStep(link, rule, formula, None, "unknown", None, None, None, None, link.problem, key)
+            return PlannedStep(link, rule, formula, None, "unknown", None, None, None, None, None, link.problem, key)
         jacobian, contracted = self.lets.put_into(link.jacobian), self.lets.put_into(link.contracted)
         product = None if link.decreed else written_product(link)
         tree = self._matrix(contracted, link.target)
@@ -295,10 +296,10 @@ class _Planner:
             None if product is None else self._product(self.lets.put_into(product), link),
             self._shown(contracted, target),
             None if tree is None else Matrix(tree),
+            None if entries is None else Matrix(entries),
             None if link.decreed else walk.jvp(*link.differentiated, TANGENT),
             None,
             key,
-            jacobian_entries=None if entries is None else Matrix(entries),
         )
 
     def _product(self, product: Expr, link: Link) -> Formula:
@@ -378,7 +379,7 @@ class _Planner:
         for step in self.deriver.steps:
             if step.written is None or step.differential:
                 continue
-            name = first.setdefault((step.formula, step.out), TensorName(step.name))
+            name = first.setdefault(step.doing, TensorName(step.name))
             if name.name != step.name:
                 forms = {leaf: walk.canonical(e.xreplace({TensorName(step.name): name})) for leaf, e in forms.items()}
         for step in reversed(self.deriver.steps):
@@ -403,6 +404,10 @@ class _Planner:
         tree = listed or (None if rows else self._matrix(raw, target))
         matrix = None if tree is None else Matrix(tree)
         return PlannedClosedForm(raw, self._shown(raw, free), matrix, names)
+
+
+def _made(make: Callable[[Any], Any], planned: PlannedStep, part: str) -> Any:
+    return make(getattr(planned, part))
 
 
 def late_tree(tree: Any, sizes: Mapping[Any, Any]) -> Any:

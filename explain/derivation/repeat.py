@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Hashable, Sequence
 from dataclasses import fields, is_dataclass, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 from sympy import Expr
@@ -50,9 +50,14 @@ class Renamed:
         """The names that stand for others, those of adjoints and changes too."""
         return {TensorName(form.format(a)): TensorName(form.format(b)) for a, b in self.pairs for form in FORMS}
 
+    @property
+    def back(self) -> Renamed:
+        """From the names of the other step to those of the one."""
+        return Renamed([b for _, b in self.pairs], [a for a, _ in self.pairs])
+
     def expr(self, e: Expr | None) -> Any:
         """A formula to be evaluated or carried on."""
-        return None if e is None else substitute(e, self.names)
+        return e if e is None or _mentioned(e).isdisjoint(self.names) else substitute(e, self.names)
 
     def written(self, e: Expr | None) -> Any:
         """A formula whose parts stay where they stand."""
@@ -78,6 +83,11 @@ class Renamed:
         if not is_dataclass(tree) or isinstance(tree, type):
             return tree
         return replace(tree, **{f.name: self.tree(getattr(tree, f.name)) for f in fields(tree) if f.init})
+
+
+@lru_cache(4096)
+def _mentioned(e: Expr) -> frozenset[TensorName]:
+    return frozenset(e.atoms(TensorName))
 
 
 def folds(keys: Sequence[Hashable]) -> tuple[Fold, ...]:

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 from sympy import Add, Expr, Mul, Pow, S, Tuple
+from sympy.utilities.iterables import sift
 
 from explain.calculus import walk
 from explain.calculus.brackets import merged
@@ -109,6 +110,12 @@ class StepFormula(Lazily):
         first = self.like or self
         return first.written is None or bool(first.differential) or isinstance(first.formula, Transform)
 
+    @property
+    def doing(self) -> Hashable:
+        """Equal for steps that do the same to the same."""
+        first = self.like or self
+        return (first.formula, first.out) if first.group.inputs == self.group.inputs else (first, self.group.inputs)
+
 
 @dataclass(frozen=True, eq=False)
 class Link(Lazily):
@@ -176,6 +183,7 @@ class Deriver:
         self._taken = set(names.values())
         self._steps: dict[Hashable, tuple[StepFormula, list[str]]] = {}
         self._links: dict[Hashable, tuple[Link, list[str]]] = {}
+        self._carries: dict[Hashable, Expr | None] = {}
         self.steps = [self._step(g) for g in groups]
         self.kept = KeptNames(tape, names, self.steps)
 
@@ -396,7 +404,19 @@ class Deriver:
         return Link(step, x, name, target, told, contracted, exact)
 
     def _carried(self, link: Link, upstream: Expr | None, first_of_rows: bool, rows: tuple[Bind, ...]) -> Expr | None:
-        """The gradient at the link's input, from the closed form at its output."""
+        """The gradient at the link's input, from the closed form at its output; what a loop repeats is carried once."""
+        if link.like is None or upstream is None or first_of_rows or self.kept.shares:
+            return self._carried_anew(link, upstream, first_of_rows, rows)
+        numbers, others = sift(Mul.make_args(upstream), _is_number, binary=True)
+        factor, rest = Mul(*numbers), Mul(*others)
+        to = Renamed(self.names_in(link.step.group), [f"~{k}" for k in range(1 + len(link.step.group.inputs))])
+        key = link.like, to.expr(rest)
+        if key not in self._carries:
+            self._carries[key] = to.expr(self._carried_anew(link, rest, False, rows))
+        found = to.back.expr(self._carries[key])
+        return None if found is None else walk.canonical(factor * found)
+
+    def _carried_anew(self, link: Link, upstream: Expr | None, first_of_rows: bool, rows: tuple[Bind, ...]) -> Expr | None:
         step = link.step
         if (link.like or link).exact is None or upstream is None:
             return None
@@ -457,6 +477,10 @@ def _summed(parts: Sequence[Expr | None]) -> Expr | None:
         return parts[0] if len(parts) == 1 else None
     found = walk.canonical(merged(with_one_unit(Add(*known))))
     return found if weight(found) <= CARRIED else None
+
+
+def _is_number(factor: Expr) -> bool:
+    return bool(factor.is_Number) or factor.as_base_exp()[0] == UNIT
 
 
 def with_one_unit(whole: Expr) -> Expr:

@@ -36,6 +36,7 @@ class Witnesses:
         self.tape = request.tape
         self.replay = Replay(request.tape, request.output)
         self.values = NamedValues(request, plan, self.replay)
+        self._special: dict[int, list[tuple[str, int]]] = {}
 
     def sent_in(self, applied: Iterable[int]) -> list[Sent]:
         """What some applications sent back, in the order they did."""
@@ -65,12 +66,16 @@ class Witnesses:
         reason = self.barred(leaf)
         if reason in ("hooked", "written"):
             return tuple([Check(name, "not_applicable", None, reason) for name in ("formula", "differences")])
-        sent = [s.cotangent for s in self.r.backward.sent] if self.r.backward else [value]
-        floor = check.rounding_floor(dtype, [*sent, self.tape.values[self.r.output].array * 0 + 1])
+        largest = self._largest_sent if self.r.backward else check.largest([value])
+        floor = check.rounding_floor(dtype, [largest, self.tape.values[self.r.output].array * 0 + 1])
         formula = self._formula_check(leaf, value, planned, dtype, floor)
         if reason is not None:
             return (formula, Check("differences", "not_applicable", None, reason))
         return (formula, self._differences(leaf, value, dtype, floor))
+
+    @cached_property
+    def _largest_sent(self) -> float:
+        return check.largest([s.cotangent for s in self.r.backward.sent]) if self.r.backward else 0.0
 
     def barred(self, leaf: int) -> str | None:
         """Why what arrives at a leaf is not the derivative, by the program's own will: a hook replaced a cotangent on the
@@ -188,6 +193,12 @@ class Witnesses:
         return bool(np.any(self.tape.values[applied.inputs[0]].array))
 
     def special_at(self, k: int) -> list[tuple[str, int]]:
+        """The kinks, ties and poles that an application met, and at how many entries."""
+        if k not in self._special:
+            self._special[k] = self._special_at(k)
+        return self._special[k]
+
+    def _special_at(self, k: int) -> list[tuple[str, int]]:
         applied = self.tape.applied[k]
         ins = [np.asarray(self.tape.values[i].array) for i in applied.inputs]
         hits = []

@@ -19,7 +19,7 @@ View = dict[str, Any]
 
 def step_view(s: Step, d: Derivation, t: Typesetter) -> View:
     bar = f"bar({s.output})"
-    row = next((r for r in d.rows if r.name == s.output), None)
+    row = d.row_of.get(s.output)
     view: View = {
         "number": s.number,
         "output": t.name(s.output),
@@ -81,7 +81,7 @@ def sent(s: Step, d: Derivation, t: Typesetter) -> str:
 
 def arrival(s: Step, d: Derivation, t: Typesetter, letters: tuple[str, ...]) -> str:
     """The adjoint that the step sends to, marked where what it sends is one of several contributions."""
-    if sum(other.input == s.input for other in d.steps) > 1:
+    if d.arriving[s.input] > 1:
         return t.contribution(s.input, s.output, letters)
     return t.entry(f"bar({s.input})", letters)
 
@@ -110,9 +110,10 @@ def _numbers(s: Step, d: Derivation, t: Typesetter) -> str:
     rounded = not figures.is_exact(s.value)
     overwritten = any(c.reason == "written" for c in s.checks)  # then the values shown are not those that backward met
     if s.matrix is not None and not overwritten and _holds(s):
-        values = {r.name: r.value for r in d.rows if r.value is not None} | {f"bar({s.output})": s.upstream}
         named = tensor_names(s.matrix.tree)
-        used = {name: a for name, a in values.items() if name in named}
+        rows = [d.row_of[name] for name in sorted(named & d.row_of.keys())]
+        used = {r.name: r.value for r in rows if r.value is not None}
+        used |= dict.fromkeys(named & {f"bar({s.output})"}, s.upstream)
         complete = named <= set(used)
         if complete and used and sum(np.size(a) for a in used.values()) <= t.most_substituted:
             rounded |= not all(figures.is_exact(a) for a in used.values())

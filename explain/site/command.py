@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import gc
 import os
 import sys
 import time
@@ -91,7 +90,6 @@ def _build(options: argparse.Namespace) -> int:
     from explain.site.build import build_site
     from explain.site.progress import Progress
 
-    gc.set_threshold(100_000)  # a page is many small objects and hardly a cycle
     begun = time.monotonic()
     out = options.output or options.src / "_build"
     with contextlib.ExitStack() as stack:
