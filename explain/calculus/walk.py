@@ -109,9 +109,15 @@ def vjp(
     ``out``: the formula's output indices with sizes. ``upstream``: the cotangent of the output at those indices; it may
     hold further indices, named with their sizes in ``free``.
     """
+    formula = _concerning(formula, variable)
     fresh = {i: FRESH() for i, _ in out if isinstance(i, Index)}
     start = tuple((fresh[i], n) for i, n in out if isinstance(i, Index))
     return _pulled(substitute(formula, fresh), (UNIT, substitute(upstream, fresh)), start, variable, target, free)
+
+
+def _concerning(formula: Expr, variable: TensorName) -> Expr:
+    """The terms that speak of the variable: a stack of many tensors has as many others."""
+    return Add(*[term for term in formula.args if term.has(variable)]) if formula.is_Add else formula
 
 
 def jacobian(formula: Expr, out: tuple[Bind, ...], variable: TensorName, target: tuple[Bind, ...]) -> Expr:

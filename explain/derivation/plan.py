@@ -38,7 +38,6 @@ from explain.derivation.rules import Rule, rule_of
 from explain.derivation.steps import Group, grouped, named, needed, unused_name
 from explain.derivation.structure import structure
 from explain.derivation.symbolic import (
-    CARRIED,
     READABLE,
     SHOWN,
     Bind,
@@ -57,6 +56,8 @@ from explain.errors import CannotDerive
 from explain.tape.record import Tape
 
 TANGENT = TensorName("tangent(u)")
+WRITTEN_OUT = 400
+"""How large a closed form may grow (in parts) that will be written out entry by entry: each of them is shorter."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -158,6 +159,7 @@ class _Planner:
     blocks: Mapping[int, Block]
     kept: dict[Hashable, tuple[PlannedStep, list[str]]] = field(default_factory=dict)
     shown_rows: dict[int, Formula | None] = field(default_factory=dict)
+    formulas: dict[Hashable, Formula] = field(default_factory=dict)
 
     def plan(self) -> Plan:
         tape, output = self.tape, self.output
@@ -279,8 +281,7 @@ class _Planner:
     def _new_step(self, link: Link, rule: Rule, key: Hashable) -> PlannedStep:
         step = link.step
         target, out = just_indices(link.target), just_indices(step.out)
-        formula = self._shown(step.formula if step.written is None else step.written, (*target, *out), tidy=False)
-        formula = Formula(formula.e, formula.letters[len(target) :])
+        formula = self._formula(step, target)
         if link.jacobian is None or link.contracted is None:
             return PlannedStep(link, rule, formula, None, "unknown", None, None, None, None, None, link.problem, key)
         jacobian, contracted = self.lets.put_into(link.jacobian), self.lets.put_into(link.contracted)
@@ -301,6 +302,14 @@ class _Planner:
             None,
             key,
         )
+
+    def _formula(self, step: StepFormula, target: tuple[Any, ...]) -> Formula:
+        """The step's formula with letters that those of the target leave free."""
+        if (step, target) not in self.formulas:
+            written = step.formula if step.written is None else step.written
+            shown = self._shown(written, (*target, *just_indices(step.out)), tidy=False)
+            self.formulas[step, target] = Formula(shown.e, shown.letters[len(target) :])
+        return self.formulas[step, target]
 
     def _product(self, product: Expr, link: Link) -> Formula:
         """Σ over the output's letters of upstream times Jacobian: the sum is bound to the letters the Jacobian has."""
@@ -362,7 +371,7 @@ class _Planner:
 
     def _in_terms_of_given(self, form: Expr, free: tuple[Bind, ...]) -> Expr:
         """The formula in the names of what the program was given."""
-        most = CARRIED if has_few_entries(form, free) else 2 * SHOWN  # each entry will be shorter
+        most = WRITTEN_OUT if has_few_entries(form, free) else 2 * SHOWN
         expanded = over_masks(self.deriver.expanded(form, most).xreplace(self._signs), self.deriver.masks.values(), free)
         return self.lets.put_into(plain_positions(joined(expanded), free))
 

@@ -126,7 +126,8 @@ def likeness(tape: Tape, group: Group, x: int, names: dict[int, str]) -> Hashabl
         a = tape.applied[k]
         parts.append((a.op.name, a.place, tuple([tape.values[i].shape for i in a.inputs])))
     called = tuple([base_name(names[i]) for i in (group.output, x, *group.inputs)])
-    return (*parts, called, group.inputs.index(x))
+    joined = tape.applied[group.applied[-1]].op.rule == "join"  # what stands in a list does the same at every place
+    return (*parts, called, None if joined else group.inputs.index(x))
 
 
 def base_name(name: str) -> str:

@@ -57,7 +57,7 @@ from explain.errors import CannotDerive
 from explain.tape.record import Tape
 
 Bind = tuple[Index, Any]
-CARRIED = 400
+CARRIED = 250
 """How large an upstream closed form may grow (in parts) before the next step starts again from the adjoint's name."""
 SHOWN = 45
 """How large a closed form may be (in parts) to be shown with all names of steps expanded."""
