@@ -20,7 +20,7 @@ def request_of(walk: Walk, recorder: Recorder, number: int | None = None) -> Req
         walk = _joined(walk, recorder)
     wanted = wanted_of(walk)
     jacobian = walk.kind in JACOBIANS
-    frozen = freeze([walk.roots[0][0], *wanted], [] if jacobian else [walk], _cut(walk, wanted))
+    frozen = freeze([walk.roots[0][0], *wanted], [] if jacobian else [walk], walk.cut())
     ids = frozen.ids
     output, seed = walk.roots[0]
     return Request(
@@ -53,25 +53,6 @@ def wanted_of(walk: Walk) -> list[Trace]:
 def _mode(output: Trace, seed: Any) -> str:
     whole = np.size(output.array) == 1 and bool(np.all(np.asarray(seed) == 1))
     return "gradient" if whole else "vjp"
-
-
-def _cut(walk: Walk, wanted: list[Trace]) -> frozenset[Trace]:
-    """Computed tensors that were differentiated by, as far as nothing behind them was: their history says nothing."""
-    if walk.wanted is None:
-        return frozenset()
-    chosen = set(wanted)
-    return frozenset(t for t in wanted if t.source is not None and not _behind(t) & chosen)
-
-
-def _behind(trace: Trace) -> set[Trace]:
-    found: set[Trace] = set()
-    todo = list(trace.source.inputs) if trace.source is not None else []
-    while todo:
-        t = todo.pop()
-        if t not in found:
-            found.add(t)
-            todo += t.source.inputs if t.source is not None else ()
-    return found
 
 
 def _grads(walk: Walk, wanted: list[Trace], frozen: Frozen) -> dict[int, Any]:

@@ -98,6 +98,24 @@ class Walk:
     product: Any = None
     order: int = 0
 
+    def cut(self) -> frozenset[Trace]:
+        """Computed tensors that were differentiated by, as far as nothing behind them was: their history says nothing."""
+        chosen = set(self.wanted or ())
+        computed = [t for t in chosen if t.source is not None]
+        return frozenset([t for t in computed if len(chosen) == 1 or not _behind(t) & chosen])
+
+
+def _behind(trace: Trace) -> set[Trace]:
+    """All that a tensor was computed from."""
+    found: set[Trace] = set()
+    todo = list(trace.source.inputs) if trace.source is not None else []
+    while todo:
+        t = todo.pop()
+        if t not in found:
+            found.add(t)
+            todo += t.source.inputs if t.source is not None else ()
+    return found
+
 
 # frozen
 
@@ -302,6 +320,7 @@ def structure_of(walk: Walk) -> int:
     """A number that two walks share if they ran the same operations in the same places on tensors of the same names and
     shapes: steps of a training loop."""
     ends = [t for t, _ in walk.roots] + list(walk.wanted or ())
+    cut = walk.cut()
     place: dict[Trace, int] = {}
     parts: list[Any] = [walk.kind, walk.place]
     todo = ends[::-1]
@@ -313,6 +332,8 @@ def structure_of(walk: Walk) -> int:
         place[t] = len(place)
         known = (t.number, t.identity, t.names[0] if t.names else None, t.origin, t.requires_grad, t.is_leaf)
         parts.append((np.shape(t.array), getattr(getattr(t.array, "dtype", None), "char", None), *known))
+        if t in cut:
+            continue
         if t.derivative is not None:
             whole, wrt = t.derivative
             todo += [wrt, *(root for root, _ in whole.roots)]
