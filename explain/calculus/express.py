@@ -75,10 +75,10 @@ def _unify(pattern: Any, e: Any, wild: set[Index], found: dict[Index, Any]) -> b
             return bool(found[pattern] == e)
         found[pattern] = e
         return True
-    if not wild & pattern.free_symbols:
-        return bool(pattern == e)
-    if type(pattern) is not type(e) or len(pattern.args) != len(e.args) or not pattern.args:
+    if type(pattern) is not type(e) or len(pattern.args) != len(e.args):
         return False
+    if not pattern.args or not wild & pattern.free_symbols:
+        return bool(pattern == e)
     candidates = [e.args]
     if pattern.is_Add or pattern.is_Mul:  # sympy sorts by names, which differ between the two
         candidates = [tuple(sorted(e.args, key=_skeleton))]

@@ -42,7 +42,8 @@ class Written:
         self.e = S(e)
 
     def __add__(self, other: Any) -> Written:
-        return Written(Add(self.e, bare(other), evaluate=False))
+        before = self.e.args if self.e.is_Add else (self.e,)  # a long sum must not become a deep one
+        return Written(Add(*before, bare(other), evaluate=False))
 
     def __radd__(self, other: Any) -> Written:
         return Written(Add(bare(other), self.e, evaluate=False))
@@ -145,6 +146,31 @@ def identity_operand(numbers: Sequence[int], as_written: bool) -> Operand:
     return Operand(numbers, entry)
 
 
+class Place(int):
+    """A position that a formula leaves open, as the entry of a nameless tensor: a loop's turns read ``x[t]`` at others."""
+
+    number: int
+
+    def __new__(cls, value: int, number: int) -> Place:
+        """``number``: which of the open positions of a formula this is."""
+        found = super().__new__(cls, value)
+        found.number = number
+        return found
+
+    def __repr__(self) -> str:
+        return place_name(self.number).name
+
+    @property
+    def entry(self) -> Expr:
+        """What stands for it in formulas."""
+        return Entry(place_name(self.number))
+
+
+def place_name(number: int) -> TensorName:
+    """The nameless tensor whose only entry is an open position."""
+    return TensorName(f"#{number}")
+
+
 class Namespace:
     """``s`` in the ops' formulas. ``given``: operands of the index arrays that forward gave."""
 
@@ -190,7 +216,7 @@ class Namespace:
 
     def number(self, value: Any) -> Any:
         """A literal, exactly."""
-        return symbols.number(value)
+        return value.entry if isinstance(value, Place) else symbols.number(value)
 
     def literal(self, value: Any) -> Any:
         """A literal as a factor or term: sympy does not multiply it out."""

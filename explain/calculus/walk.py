@@ -122,12 +122,13 @@ def _concerning(formula: Expr, variable: TensorName) -> Expr:
 
 def jacobian(formula: Expr, out: tuple[Bind, ...], variable: TensorName, target: tuple[Bind, ...]) -> Expr:
     """∂ formula / ∂ variable[target], with the output indices free: index equations that stay are Iverson brackets."""
-    return _pulled(formula, (UNIT,), (), variable, target, out)
+    return _pulled(_concerning(formula, variable), (UNIT,), (), variable, target, out)
 
 
 def jvp(formula: Expr, variable: TensorName, tangent: TensorName) -> Expr:
     """Jv: the change of the formula for a change ``tangent`` of the variable. No index equation is solved here."""
-    terms = [hoisted((*o.factors, Entry(tangent, *o.indices)), o.binds) for o in occurrences(formula, variable)]
+    found = occurrences(_concerning(formula, variable), variable)
+    terms = [hoisted((*o.factors, Entry(tangent, *o.indices)), o.binds) for o in found]
     return Add(*terms)
 
 
@@ -148,6 +149,7 @@ def _pulled(
     return canonical(Add(*(canonical(t) for t in terms)))
 
 
+@lru_cache(maxsize=4096)
 def canonical(e: Basic) -> Any:
     """Bound indices named by the height of what binds them, so that equal subformulas are equal and merge."""
     bound = {i.name[0] for b in e.atoms(Binding) for i in b.bound} if e.args else set()

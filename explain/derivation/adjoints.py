@@ -68,10 +68,10 @@ def _gaps(
 ) -> list[list[check.Gap]]:
     """By how much the two sides differ for each of the steps, in every direction. All of them do what ``first`` does."""
     assert first.forward is not None
-    link, groups = first.link, [planned.link.step.group for planned in steps]
+    link, like = first.link, [planned.link.step for planned in steps]
     found: list[list[check.Gap]] = [[] for _ in steps]
     for u in _directions(np.shape(witnesses.tape.values[link.input].array)):
-        changed = witnesses.values.at_each(first.forward, link.step.group, groups, link.step.out, **{TANGENT.name: u})
+        changed = witnesses.values.at_each(first.forward, link.step, like, link.step.out, **{TANGENT.name: u})
         for places, pushed in changed:
             v, product = (np.stack([np.asarray(pairs[k][side], np.float64) for k in places]) for side in (0, 1))
             for k, gap in zip(places, check.adjoint_gaps(v, pushed, product, u), strict=True):

@@ -14,6 +14,7 @@ from explain.calculus.symbols import late, size
 from explain.derivation import adjoints, infinity, jacobians
 from explain.derivation.code import code_of
 from explain.derivation.custom import opened
+from explain.derivation.given import given_arrays
 from explain.derivation.later import lazily
 from explain.derivation.model import Check, ClosedForm, Derivation, Gradient, Let, Note, Operation, Row, Step
 from explain.derivation.plan import Plan, PlannedStep, plan_for
@@ -23,7 +24,6 @@ from explain.derivation.repeat import folds
 from explain.derivation.request import Request
 from explain.derivation.rules import COUNTS
 from explain.derivation.steps import Group
-from explain.derivation.symbolic import given_arrays
 from explain.derivation.values import dtype_of
 from explain.derivation.witnesses import Witnesses
 from explain.tape.record import Value

@@ -48,7 +48,7 @@ def _repeated(part: Formula | Matrix, firsts: Firsts | None) -> dict[str, Any] |
     """What repeats another part, as a reference to that one."""
     if firsts is None or part.origin is None:
         return None
-    return {"like": firsts.place(part.origin.first), "names": part.origin.names}
+    return {"like": firsts.place(part.origin.first), "names": part.origin.names, "at": part.origin.at}
 
 
 def encode_formula(f: Formula | None, firsts: Firsts | None = None) -> dict[str, Any] | None:
@@ -84,7 +84,7 @@ def _read(data: Mapping[str, Any]) -> Expr:
 
 
 def _renamed(data: Mapping[str, Any]) -> Renamed:
-    return Renamed([old for old, _ in data["names"]], [new for _, new in data["names"]])
+    return Renamed([old for old, _ in data["names"]], [new for _, new in data["names"]], data["at"])
 
 
 def encode_tree(tree: Any) -> Any:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from explain.derivation.plan import PlannedStep
@@ -26,9 +24,9 @@ def matrices(witnesses: Witnesses) -> list[np.ndarray | None]:
         link = first.link.like or first.link
         if link.jacobian is None:
             continue
-        groups: list[Any] = [steps[k].link.step.group for k in places]
+        like = [steps[k].link.step for k in places]
         target = (*first.link.step.out, *first.link.target)
-        for some, whole in witnesses.values.at_each(link.jacobian, link.step.group, groups, target):
+        for some, whole in witnesses.values.at_each(link.jacobian, link.step, like, target):
             for k, one in zip(some, whole, strict=True):
                 found[places[k]] = one.reshape(_sides(witnesses, steps[places[k]]))
     return found

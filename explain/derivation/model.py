@@ -47,11 +47,13 @@ class Matrix(Lazily):
 
 @dataclass(frozen=True, eq=False)
 class Alike:
-    """What a formula or matrix form repeats under other names: the ``first`` one, and pairs of names of tensors, the first
-    one's and its own. Loops have many such, of which a page shows few: so they are made when somebody asks for them."""
+    """What a formula or matrix form repeats under other names: the ``first`` one, pairs of names of tensors, the first one's
+    and its own, and the positions ``at`` which it reads what the first leaves open. Loops have many such, of which a page
+    shows few: so they are made when somebody asks for them."""
 
     first: Any
     names: tuple[tuple[str, str], ...]
+    at: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)

@@ -18,6 +18,7 @@ from explain.calculus.express import final, joined, letters, weight
 from explain.calculus.masks import over_masks
 from explain.calculus.matrix import checked_matrix_form
 from explain.calculus.matrix_value import agrees
+from explain.calculus.namespace import place_name
 from explain.calculus.rules import says_itself
 from explain.calculus.solve import plain_positions
 from explain.calculus.symbols import (
@@ -29,10 +30,11 @@ from explain.calculus.symbols import (
     walk_preorder,
 )
 from explain.derivation.custom import decreed_formula
+from explain.derivation.given import given_arrays
 from explain.derivation.later import Lazily, changed
 from explain.derivation.lets import Lets, PlannedLet
 from explain.derivation.model import Formula, Matrix
-from explain.derivation.repeat import Renamed, likeness
+from explain.derivation.repeat import likeness
 from explain.derivation.request import Block, Request
 from explain.derivation.rules import Rule, rule_of
 from explain.derivation.steps import Group, grouped, named, needed, unused_name
@@ -45,7 +47,6 @@ from explain.derivation.symbolic import (
     Link,
     StepFormula,
     bar,
-    given_arrays,
     just_indices,
     named_result,
     places,
@@ -157,7 +158,7 @@ class _Planner:
     mode: str
     sizes: Mapping[Any, Any]
     blocks: Mapping[int, Block]
-    kept: dict[Hashable, tuple[PlannedStep, list[str]]] = field(default_factory=dict)
+    kept: dict[Hashable, PlannedStep] = field(default_factory=dict)
     shown_rows: dict[int, Formula | None] = field(default_factory=dict)
     formulas: dict[Hashable, Formula] = field(default_factory=dict)
 
@@ -231,7 +232,7 @@ class _Planner:
         """The formula of a step in the forward table: that of the first step that does the same, under other names."""
         if step.like is not None:
             first = self._row(step.like)
-            return Renamed(*map(self.deriver.names_in, (step.like.group, step.group))).shown(first)
+            return self.deriver.renamed(step.like.group, step.group, step.at).shown(first)
         if step.group.output not in self.shown_rows:
             free = just_indices(step.out)
             found = None if step.written is None else self._shown(step.written, free, tidy=False)
@@ -242,7 +243,7 @@ class _Planner:
         """The few entries of which a step puts its tensor together."""
         if step.like is not None:
             first = self._row_written_out(step.like)
-            return Renamed(*map(self.deriver.names_in, (step.like.group, step.group))).matrix(first)
+            return self.deriver.renamed(step.like.group, step.group, step.at).matrix(first)
         if step.written is None:
             return None
         tree = self._listed(step.formula, step.out)
@@ -261,16 +262,19 @@ class _Planner:
         key = likeness(tape, step.group, link.input, self.names)
         kept = (step.signature, step.group.inputs.index(link.input))
         if step.signature is not None and not link.decreed and kept in self.kept:
-            return self._again(*self.kept[kept], link, rule, key)
-        planned = self._new_step(link, rule, key)
-        names = self.deriver.names_in(step.group)
-        if step.signature is not None and not any(planned.uses(let.name) for let in self.lets):
-            self.kept[kept] = (planned, names)
-        return planned
+            return self._again(self.kept[kept], link, rule, key)
+        first = link.like if step.at and link.like is not None else link
+        planned = self._new_step(first, rule, key)
+        repeats = step.signature is not None and not any(planned.uses(let.name) for let in self.lets)
+        if repeats:
+            self.kept[kept] = planned
+        if first is link:
+            return planned
+        return self._again(planned, link, rule, key) if repeats else self._new_step(link, rule, key)
 
-    def _again(self, planned: PlannedStep, names: list[str], link: Link, rule: Rule, key: Hashable) -> PlannedStep:
+    def _again(self, planned: PlannedStep, link: Link, rule: Rule, key: Hashable) -> PlannedStep:
         """The step under other names."""
-        to = Renamed(names, self.deriver.names_in(link.step.group))
+        to = self.deriver.renamed(planned.link.step.group, link.step.group, link.step.at)
         later: dict[str, Callable[[], Any]] = {"forward": lambda: to.expr(planned.forward)}
         for part in ("formula", "jacobian", "product", "contracted"):
             later[part] = partial(_made, to.shown, planned, part)
@@ -363,6 +367,7 @@ class _Planner:
         for let in self.lets:
             shapes[TensorName(let.name)] = tuple(n for _, n in let.place)
         shapes |= {sign: self._tensor_shapes[name] for name, sign in self._signs.items()}
+        shapes |= {place_name(k): () for step in self.deriver.steps for k in range(len(step.at))}
         for name, (k, key) in self.deriver.given.items():
             shapes[TensorName(name)] = tuple(size(n) for n in self.deriver.given_shape(k, key))
         return shapes

@@ -6,15 +6,17 @@ import re
 from collections.abc import Hashable, Sequence
 from dataclasses import fields, is_dataclass, replace
 from functools import cached_property, lru_cache
+from itertools import count
 from typing import Any
 
-from sympy import Expr
+from sympy import Expr, Integer
 
-from explain.calculus.symbols import TensorName, substitute
+from explain.calculus.namespace import Place, place_name
+from explain.calculus.symbols import Entry, TensorName, substitute
+from explain.derivation.given import given_arrays
 from explain.derivation.later import lazily
 from explain.derivation.model import Alike, Fold, Formula, Matrix
 from explain.derivation.steps import Group
-from explain.ops.base import Op
 from explain.tape.record import Tape
 
 LONGEST_PERIOD = 16
@@ -24,16 +26,44 @@ FORMS = ("{}", "bar({})", "d({})")
 """What stands in formulas for a tensor: itself, its adjoint, its change."""
 
 
-def signature(tape: Tape, group: Group) -> Hashable | None:
-    """What a step does, whatever its names are; None for steps that refer to index arrays of their own."""
+def positions(tape: Tape, group: Group) -> tuple[int, ...]:
+    """Where a step reads constants: the ``t`` of ``x[t]``."""
+    return tuple([part for k in group.applied for part in _index(tape, k) if _is_open(tape, k, part)])
+
+
+def opened_options(tape: Tape, group: Group, k: int) -> dict[str, Any]:
+    """The options of a step's application, with the positions at which it reads constants left open."""
+    options = dict(tape.applied[k].options)
+    before = sum(_is_open(tape, j, part) for j in group.applied if j < k for part in _index(tape, j))
+    numbers = count(before)
+    if _index(tape, k):
+        options["index"] = tuple([Place(p, next(numbers)) if _is_open(tape, k, p) else p for p in _index(tape, k)])
+    return options
+
+
+def _index(tape: Tape, k: int) -> tuple[Any, ...]:
+    applied = tape.applied[k]
+    return applied.options["index"] if applied.op.name == "index" else ()
+
+
+def _is_open(tape: Tape, k: int, part: Any) -> bool:
+    """Whether a part of an index is a position that other turns of a loop may have otherwise. Where gradients go to what is
+    read, formulas depend on it; and a position from the end is a difference."""
+    return isinstance(part, int) and part >= 0 and not tape.values[tape.applied[k].inputs[0]].requires_grad
+
+
+def signature(tape: Tape, group: Group, at_any: bool = False) -> Hashable | None:
+    """What a step does, whatever its names are, and with ``at_any`` wherever it reads constants; None for steps that refer
+    to index arrays of their own."""
     inner: dict[int, Any] = {i: ("in", k) for k, i in enumerate(group.inputs)}
     parts: list[Any] = [group.whole, tuple([tape.values[i].shape for i in group.inputs])]
     for n, k in enumerate(group.applied):
         a = tape.applied[k]
-        if type(a.op).given is not Op.given or a.op.kind == "custom":
+        if given_arrays(tape, k) or a.op.kind == "custom":
             return None
         wiring = tuple([inner.get(i) or ("number", repr((tape.values[i].number, tape.values[i].entries))) for i in a.inputs])
-        parts.append((a.op.name, repr(a.options), wiring))
+        options = opened_options(tape, group, k) if at_any else a.options
+        parts.append((a.op.name, repr(options), wiring))
         inner |= {i: ("made", n, slot) for slot, i in enumerate(a.outputs)}
     parts.append((inner[group.output], tape.values[group.output].shape))
     return tuple(parts)
@@ -42,13 +72,19 @@ def signature(tape: Tape, group: Group) -> Hashable | None:
 class Renamed:
     """From the names of one step to those of another that does the same."""
 
-    def __init__(self, old: Sequence[str], new: Sequence[str]) -> None:
+    def __init__(self, old: Sequence[str], new: Sequence[str], at: Sequence[int] = ()) -> None:
         self.pairs = tuple([(a, b) for a, b in zip(old, new, strict=True) if a != b])
+        self.at = tuple(at)
 
     @cached_property
     def names(self) -> dict[Any, Any]:
-        """The names that stand for others, those of adjoints and changes too."""
-        return {TensorName(form.format(a)): TensorName(form.format(b)) for a, b in self.pairs for form in FORMS}
+        """The names that stand for others, those of adjoints and changes too, and the positions that were left open."""
+        names = {TensorName(form.format(a)): TensorName(form.format(b)) for a, b in self.pairs for form in FORMS}
+        return names | {Entry(place_name(k)): Integer(p) for k, p in enumerate(self.at)}
+
+    @cached_property
+    def _replaced(self) -> frozenset[TensorName]:
+        return frozenset([e.tensor if isinstance(e, Entry) else e for e in self.names])
 
     @property
     def back(self) -> Renamed:
@@ -57,7 +93,7 @@ class Renamed:
 
     def expr(self, e: Expr | None) -> Any:
         """A formula to be evaluated or carried on."""
-        return e if e is None or _mentioned(e).isdisjoint(self.names) else substitute(e, self.names)
+        return e if e is None or _mentioned(e).isdisjoint(self._replaced) else substitute(e, self.names)
 
     def written(self, e: Expr | None) -> Any:
         """A formula whose parts stay where they stand."""
@@ -68,11 +104,13 @@ class Renamed:
         if f is None:
             return None
         make = {"e": lambda: self.written(f.e)}
-        return lazily(Formula, make, letters=f.letters, origin=Alike(f, self.pairs))
+        return lazily(Formula, make, letters=f.letters, origin=Alike(f, self.pairs, self.at))
 
     def matrix(self, m: Matrix | None) -> Matrix | None:
         """A matrix form, made when it is asked for."""
-        return None if m is None else lazily(Matrix, {"tree": lambda: self.tree(m.tree)}, origin=Alike(m, self.pairs))
+        return (
+            None if m is None else lazily(Matrix, {"tree": lambda: self.tree(m.tree)}, origin=Alike(m, self.pairs, self.at))
+        )
 
     def tree(self, tree: Any) -> Any:
         """The tree of a matrix form."""

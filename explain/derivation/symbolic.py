@@ -5,9 +5,8 @@ Depends on the structure of the tape only (ops, options, shapes, names), never o
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, replace
-from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -49,9 +48,10 @@ from explain.calculus.symbols import (
     size,
     substitute,
 )
+from explain.derivation.given import given_arrays
 from explain.derivation.kept import KeptNames
 from explain.derivation.later import Lazily, changed
-from explain.derivation.repeat import Renamed, signature
+from explain.derivation.repeat import FEWEST_TURNS, Renamed, opened_options, positions, signature
 from explain.derivation.steps import Group, unused_name
 from explain.errors import CannotDerive
 from explain.tape.record import Tape
@@ -92,7 +92,8 @@ class StepFormula(Lazily):
     ``differential``: per input name, one entry of the change of the output for a change ``d(input)``, where the op is
     given by a differential rule; then ``formula`` is the entry of the op's own name, unless it has a formula besides.
     ``written`` is None for what has no formula at all (a comparison, argmax). ``signature``: equal for steps that do the
-    same; ``like``: the first of them, for all others.
+    same; ``like``: the first of them, for all others. Turns of a loop that read constants at positions ``at`` of their own
+    are all like one that leaves these open.
     """
 
     group: Group
@@ -103,6 +104,7 @@ class StepFormula(Lazily):
     differential: dict[str, Expr]
     signature: Hashable | None = None
     like: StepFormula | None = None
+    at: tuple[int, ...] = ()
 
     @property
     def stays(self) -> bool:
@@ -114,7 +116,8 @@ class StepFormula(Lazily):
     def doing(self) -> Hashable:
         """Equal for steps that do the same to the same."""
         first = self.like or self
-        return (first.formula, first.out) if first.group.inputs == self.group.inputs else (first, self.group.inputs)
+        as_first = first.group.inputs == self.group.inputs and not self.at
+        return (first.formula, first.out) if as_first else (first, self.group.inputs, self.at)
 
 
 @dataclass(frozen=True, eq=False)
@@ -181,9 +184,10 @@ class Deriver:
         self._given_names: dict[int, dict[str, TensorName]] = {}
         self.masks: dict[int, Masked] = {}
         self._taken = set(names.values())
-        self._steps: dict[Hashable, tuple[StepFormula, list[str]]] = {}
-        self._links: dict[Hashable, tuple[Link, list[str]]] = {}
+        self._steps: dict[Hashable, StepFormula] = {}
+        self._links: dict[Hashable, Link] = {}
         self._carries: dict[Hashable, Expr | None] = {}
+        self._open = self._reading_by_turns()
         self.steps = [self._step(g) for g in groups]
         self.kept = KeptNames(tape, names, self.steps)
 
@@ -219,17 +223,33 @@ class Deriver:
         return [self.names[i] for i in (group.output, *group.inputs)]
 
     def _step(self, group: Group) -> StepFormula:
-        key = signature(self.tape, group)
-        kept = self._steps.get(key) if key is not None else None
-        if kept is None:
-            found = replace(self._new_step(group), signature=key)
-            if key is not None and not found.differential:
-                self._steps[key] = (found, self.names_in(group))
-            return found
-        step, names = kept
-        to = Renamed(names, self.names_in(group))
+        at = self._open.get(group.output, ())
+        key = signature(self.tape, group, bool(at))
+        step = self._steps.get(key) if key is not None else None
+        if step is None:
+            step = replace(self._new_step(group), signature=key)
+            if key is not None and not step.differential:
+                self._steps[key] = step
+            if not at:
+                return step
+        to = self.renamed(step.group, group, at)
         later = {"formula": lambda: to.expr(step.formula), "written": lambda: to.written(step.written)}
-        return changed(step, later, group=group, name=self.names[group.output], like=step)
+        return changed(step, later, group=group, name=self.names[group.output], like=step, at=at)
+
+    def renamed(self, first: Group, group: Group, at: tuple[int, ...]) -> Renamed:
+        """From the formulas of a step to those of one that does the same, and reads constants at ``at``."""
+        return Renamed(self.names_in(first), self.names_in(group), at)
+
+    def _reading_by_turns(self) -> dict[int, tuple[int, ...]]:
+        """The steps that read constants, each at positions of its own (``x[t]`` in a loop), by output."""
+        alike: dict[Hashable, dict[int, tuple[int, ...]]] = {}
+        for group in self.groups:
+            at = positions(self.tape, group)
+            key = signature(self.tape, group, True) if at else None
+            if key is not None and not any(hasattr(self.tape.applied[k].op, "differential") for k in group.applied):
+                alike.setdefault(key, {})[group.output] = at
+        by_turns = [steps for steps in alike.values() if len(set(steps.values())) >= FEWEST_TURNS]
+        return {output: at for steps in by_turns for output, at in steps.items()}
 
     def _new_step(self, group: Group) -> StepFormula:
         shape = self.tape.values[group.output].shape
@@ -329,7 +349,7 @@ class Deriver:
         applied = self.tape.applied[k]
         s = self._namespace(k, as_written, out)
         operands = [self._operand(group, i, as_written) for i in applied.inputs]
-        options = applied.op.complete(applied.options)
+        options = applied.op.complete(opened_options(self.tape, group, k) if group.output in self._open else applied.options)
         if not applied.op.outputs:
             options["which"] = which
         found = applied.op.formula(s, indices, *operands, **options)
@@ -366,14 +386,15 @@ class Deriver:
         key = (step.signature, step.group.inputs.index(x))
         if step.signature is None or step.group.output == x or step.differential:
             return self._new_link(step, x)
-        kept = self._links.get(key)
-        if kept is None:
-            found = self._new_link(step, x)
-            if not found.decreed:
-                self._links[key] = (found, self.names_in(step.group))
-            return found
-        link, names = kept
-        to = Renamed(names, self.names_in(step.group))
+        link = self._links.get(key)
+        if link is None:
+            first = step.like if step.at and step.like is not None else step
+            link = self._new_link(first, first.group.inputs[step.group.inputs.index(x)])
+            if not link.decreed:
+                self._links[key] = link
+            if first is step:
+                return link
+        to = self.renamed(link.step.group, step.group, step.at)
         later = {
             "jacobian": lambda: to.expr(link.jacobian),
             "contracted": lambda: to.expr(link.contracted),
@@ -410,7 +431,7 @@ class Deriver:
         numbers, others = sift(Mul.make_args(upstream), _is_number, binary=True)
         factor, rest = Mul(*numbers), Mul(*others)
         to = Renamed(self.names_in(link.step.group), [f"~{k}" for k in range(1 + len(link.step.group.inputs))])
-        key = link.like, to.expr(rest)
+        key = link.like, link.step.at, to.expr(rest)
         if key not in self._carries:
             self._carries[key] = to.expr(self._carried_anew(link, rest, False, rows))
         found = to.back.expr(self._carries[key])
@@ -507,17 +528,3 @@ def written_product(link: Link) -> Expr | None:
         return S.Zero
     term = Mul(upstream, link.jacobian, evaluate=False)
     return Total(term, *(Tuple(i, n) for i, n in link.step.out if isinstance(i, Index)))
-
-
-def given_arrays(tape: Tape, k: int, exact: Mapping[int, Any] = MappingProxyType({})) -> dict[str, Any]:
-    """The arrays that application ``k`` gives its formula: positions as recorded, numbers from the ``exact`` values."""
-    applied = tape.applied[k]
-
-    def given(values: Mapping[int, Any]) -> dict[str, Any]:
-        outputs = tuple(values.get(i, tape.values[i].array) for i in applied.outputs)
-        y = outputs if len(outputs) > 1 else outputs[0]
-        ins = [values.get(i, tape.values[i].array) for i in applied.inputs]
-        return applied.op.given(y, *ins, **applied.options)
-
-    found = given({})
-    return given(exact) if any(np.asarray(a).dtype.kind == "f" for a in found.values()) else found

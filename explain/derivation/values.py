@@ -11,12 +11,13 @@ import numpy as np
 from sympy import Expr
 
 from explain.calculus.evaluate import evaluate, evaluate_each
+from explain.calculus.namespace import place_name
 from explain.calculus.symbols import Index, numeric_size
+from explain.derivation.given import given_arrays
 from explain.derivation.plan import Plan
 from explain.derivation.replay import Replay
 from explain.derivation.request import Request
-from explain.derivation.steps import Group
-from explain.derivation.symbolic import Bind, given_arrays, named_result
+from explain.derivation.symbolic import Bind, StepFormula, named_result
 from explain.tape.dtypes import BY_NUMPY
 
 AT_ONCE = 1 << 14
@@ -52,37 +53,42 @@ class NamedValues:
             found[let.name] = evaluate(let.raw, found, numbers(let.place))
         return found
 
-    def in_place_of(self, first: Group, group: Group) -> ChainMap[str, Any]:
+    def in_place_of(self, first: StepFormula, step: StepFormula) -> ChainMap[str, Any]:
         """``arrays`` for the formulas of the step that a step is like: under the names there the values here."""
-        pairs = zip(_members(first), _members(group), strict=True)
-        return ChainMap({self.plan.names[a]: self.arrays[self.plan.names[b]] for a, b in pairs}, self.arrays)
+        pairs = zip(self._names(first, step), self._sources(step), strict=True)
+        return ChainMap({name: self._array(source) for name, source in pairs}, self.arrays)
 
     def at_each(
-        self, e: Expr, first: Group, groups: Sequence[Group], target: tuple[Bind, ...], **fixed: Any
+        self, e: Expr, first: StepFormula, steps: Sequence[StepFormula], target: tuple[Bind, ...], **fixed: Any
     ) -> Iterator[tuple[range, np.ndarray]]:
         """A formula of ``first`` at the values of each of the steps that are like it, several at a time: which of them, and
         an array with an axis for them before those of ``target``. ``fixed``: what else the formula speaks of."""
         places = numbers(target)
-        lines = list(zip(*map(_members, groups), strict=True))
-        names = [self.plan.names[i] for i in _members(first)]
-        common = self.arrays | fixed
-        common |= {a: self.arrays[self.plan.names[line[0]]] for a, line in zip(names, lines, strict=True)}
-        changing = {a: line for a, line in zip(names, lines, strict=True) if len(set(line)) > 1}
+        sources = dict(zip(self._names(first, steps[0]), zip(*map(self._sources, steps), strict=True), strict=True))
+        common = self.arrays | fixed | {name: self._array(found[0]) for name, found in sources.items()}
+        changing = {name: found for name, found in sources.items() if len(set(found)) > 1}
         if not changing:
-            found = evaluate(e, common, places)
-            yield from ((range(k, k + 1), found[None]) for k in range(len(groups)))
+            whole = evaluate(e, common, places)
+            yield from ((range(k, k + 1), whole[None]) for k in range(len(steps)))
             return
-        length = sum(np.size(common[a]) for a in changing) + int(np.prod([n for _, n in places], dtype=int))
+        length = sum(np.size(common[name]) for name in changing) + int(np.prod([n for _, n in places], dtype=int))
         at_once = max(1, AT_ONCE // max(1, length))
-        for start in range(0, len(groups), at_once):
-            parts = {a: line[start : start + at_once] for a, line in changing.items()}
-            stacks = {a: np.stack([self.arrays[self.plan.names[i]] for i in part]) for a, part in parts.items()}
-            some = range(start, min(start + at_once, len(groups)))
+        for start in range(0, len(steps), at_once):
+            some = range(start, min(start + at_once, len(steps)))
+            stacks = {name: np.stack([self._array(found[k]) for k in some]) for name, found in changing.items()}
             yield some, evaluate_each(e, common, stacks, places)
 
+    def _names(self, first: StepFormula, step: StepFormula) -> list[str]:
+        """What the formulas of ``first`` speak of, as far as it differs from step to step."""
+        members = (first.group.output, *first.group.inputs)
+        return [*(self.plan.names[i] for i in members), *(place_name(k).name for k in range(len(step.at)))]
 
-def _members(group: Group) -> tuple[int, ...]:
-    return (group.output, *group.inputs)
+    def _sources(self, step: StepFormula) -> list[str | int]:
+        """What stands for these in a step: names of its own, and positions."""
+        return [*(self.plan.names[i] for i in (step.group.output, *step.group.inputs)), *step.at]
+
+    def _array(self, source: str | int) -> Any:
+        return self.arrays[source] if isinstance(source, str) else np.int64(source)
 
 
 def numbers(binds: tuple[Bind, ...]) -> list[tuple[Index, int]]:

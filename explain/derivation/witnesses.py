@@ -144,7 +144,7 @@ class Witnesses:
             if (link.like or link).contracted is None:
                 raise link.problem or CannotDerive(f"{link.step.name}: no formula")
             first = link.like or link
-            arrays = self.values.in_place_of(first.step.group, link.step.group)
+            arrays = self.values.in_place_of(first.step, link.step)
             arrays[bar(first.step.name).name] = found[link.step.group.output]
             part = evaluate(first.contracted, arrays, numbers(link.target))
             found[link.input] = part if link.input not in found else found[link.input] + part

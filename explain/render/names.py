@@ -14,7 +14,8 @@ from typing import Any, TypeVar
 
 from sympy import Basic, Symbol
 
-from explain.derivation.model import Formula, Matrix
+from explain.derivation.model import Derivation, Formula, Matrix
+from explain.render.folding import hidden
 
 F = TypeVar("F", bound=Callable[..., Any])
 WRAPPED = re.compile(r"(\w+)\((.*)\)", re.DOTALL)
@@ -104,7 +105,7 @@ def once(function: F) -> F:
 
 def names_in(part: Any) -> set[str] | frozenset[str]:
     """The names in a document, or in anything in it: tensors, sizes, indices; of a part that repeats another one those of
-    its own, for all others stand in that one."""
+    its own, for all others stand in that one. Those of the steps that a loop repeats stand in the forward table."""
     if isinstance(part, Basic):
         return _symbols(part)
     if isinstance(part, tuple | list):
@@ -114,6 +115,9 @@ def names_in(part: Any) -> set[str] | frozenset[str]:
     found: set[str] = set()
     for name in _fields(part.__class__):
         value = getattr(part, name)
+        if name == "steps" and isinstance(part, Derivation):
+            left_out = hidden(part)
+            value = tuple([step for step in value if step.number not in left_out])
         if name in FIELDS:
             found.update(text for text in (value if isinstance(value, tuple) else (value,)) if isinstance(text, str))
         if not isinstance(value, PLAIN):
