@@ -6,7 +6,9 @@
 
 from __future__ import annotations
 
+import functools
 import math
+import operator
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -246,10 +248,9 @@ class Namespace:
 
     def added(self, terms: Sequence[Any]) -> Any:
         """The sum of the terms."""
-        found = terms[0] if terms else S.Zero
-        for t in terms[1:]:
-            found = found + t
-        return found
+        if self._as_written:
+            return functools.reduce(operator.add, terms) if terms else S.Zero
+        return Add(*map(bare, terms))
 
     def reduction(self, op: str, body: Any, *bound: Index, **options: Any) -> Any:
         """A reduction that keeps its own name; options follow as numbers."""

@@ -117,7 +117,16 @@ def vjp(
 
 def _concerning(formula: Expr, variable: TensorName) -> Expr:
     """The terms that speak of the variable: a stack of many tensors has as many others."""
-    return Add(*[term for term in formula.args if term.has(variable)]) if formula.is_Add else formula
+    return Add(*_terms_by_name(formula).get(variable, ())) if formula.is_Add else formula
+
+
+@lru_cache(256)
+def _terms_by_name(formula: Add) -> dict[TensorName, list[Expr]]:
+    found: dict[TensorName, list[Expr]] = {}
+    for term in formula.args:
+        for name in term.atoms(TensorName):
+            found.setdefault(name, []).append(term)
+    return found
 
 
 def jacobian(formula: Expr, out: tuple[Bind, ...], variable: TensorName, target: tuple[Bind, ...]) -> Expr:
