@@ -20,7 +20,7 @@ from explain.derivation.model import Check, ClosedForm, Derivation, Gradient, Le
 from explain.derivation.plan import Plan, PlannedStep, plan_for
 from explain.derivation.pullback import pull_back
 from explain.derivation.pushed import pushed
-from explain.derivation.repeat import folds
+from explain.derivation.repeat import all_folds
 from explain.derivation.request import Request
 from explain.derivation.rules import COUNTS
 from explain.derivation.steps import Group
@@ -65,7 +65,7 @@ class _Builder:
             gradients=gradients,
             lets=tuple(Let(p.name, p.shown, p.kind) for p in self.plan.lets),
             notes=self._notes(gradients),
-            folds=folds([p.key for p in self.plan.steps]),
+            folds=all_folds([p.key for p in self.plan.steps]),
             pushed=pushed(self.witnesses) if self.numbers else None,
             edges=tuple((self.plan.names[i], self.plan.names[g.output]) for g in self.plan.groups for i in g.inputs),
         )

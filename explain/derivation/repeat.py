@@ -19,7 +19,7 @@ from explain.derivation.model import Alike, Fold, Formula, Matrix
 from explain.derivation.steps import Group
 from explain.tape.record import Tape
 
-LONGEST_PERIOD = 16
+LONGEST_PERIOD = 64
 UNNAMED = re.compile(r"u_\d+$")
 FEWEST_TURNS = 3
 FORMS = ("{}", "bar({})", "d({})")
@@ -128,17 +128,28 @@ def _mentioned(e: Expr) -> frozenset[TensorName]:
     return frozenset(e.atoms(TensorName))
 
 
+def all_folds(keys: Sequence[Hashable]) -> tuple[Fold, ...]:
+    """Where steps repeat, and where they do so within the first turn of what repeats."""
+    found: list[Fold] = []
+    for f in folds(keys):
+        start = f.first - 1
+        inside = all_folds(keys[start : start + f.period])
+        found += [f, *(replace(inner, first=start + inner.first) for inner in inside)]
+    return tuple(found)
+
+
 def folds(keys: Sequence[Hashable]) -> tuple[Fold, ...]:
-    """Where steps repeat: at each place the shortest period, as long as it goes on."""
+    """Where steps repeat: at each place the period that goes on for longest, of several the shortest."""
+    known: dict[Hashable, int] = {}
+    numbers = [-1 - k if key is None else known.setdefault(key, len(known)) for k, key in enumerate(keys)]
     found = []
     k = 0
-    while k < len(keys):
+    while k < len(numbers):
         best: Fold | None = None
-        for period in range(1, min(LONGEST_PERIOD, (len(keys) - k) // FEWEST_TURNS) + 1):
-            count = _turns(keys, k, period)
-            if count >= FEWEST_TURNS:
+        for period in range(1, min(LONGEST_PERIOD, (len(numbers) - k) // FEWEST_TURNS) + 1):
+            count = _turns(numbers, k, period)
+            if count >= FEWEST_TURNS and (best is None or count * period > best.count * best.period):
                 best = Fold(k + 1, period, count)
-                break
         if best is None:
             k += 1
         else:
@@ -147,11 +158,9 @@ def folds(keys: Sequence[Hashable]) -> tuple[Fold, ...]:
     return tuple(found)
 
 
-def _turns(keys: Sequence[Hashable], start: int, period: int) -> int:
-    if None in keys[start : start + period]:
-        return 0
+def _turns(numbers: Sequence[int], start: int, period: int) -> int:
     count = 1
-    while keys[start : start + period] == keys[start + count * period : start + (count + 1) * period]:
+    while numbers[start : start + period] == numbers[start + count * period : start + (count + 1) * period]:
         count += 1
     return count
 

@@ -339,10 +339,15 @@ def structure_of(walk: Walk) -> int:
             todo += [wrt, *(root for root, _ in whole.roots)]
         call = t.source
         if call is not None:
-            options = tuple([(key, _plain(value)) for key, value in call.options.items()])
+            options = tuple([(key, _plain(value)) for key, value in call.options.items() if not _picks(call, key)])
             parts.append((call.op.name, t.slot, options, call.place))
             todo += call.inputs[::-1]
     return hash(tuple(parts))
+
+
+def _picks(call: Call, option: str) -> bool:
+    """Whether an option says which entries of a constant are read: the batch ``X[k]`` is another in every turn."""
+    return option == "index" and call.op.name == "index" and not call.inputs[0].requires_grad
 
 
 def _plain(value: Any) -> Any:
