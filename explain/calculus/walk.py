@@ -79,19 +79,19 @@ def _walk(e: Any, factors: tuple[Expr, ...], binds: tuple[Bind, ...], x: TensorN
     elif isinstance(e, Total):
         fresh = {i: FRESH() for i in e.bound}
         inner = tuple((fresh[i], n) for i, n in e.limits)
-        _walk(e.body.xreplace(fresh), factors, (*binds, *inner), x, found)
+        _walk(substitute(_concerning(e.body, x), fresh), factors, (*binds, *inner), x, found)
     elif isinstance(e, Reduction):
         fresh = {i: FRESH() for i in e.bound}
         inner = tuple((fresh[i], n) for i, n in e.limits)
         slope = rules.reduction_slope(e, tuple(fresh.values()))
-        _walk(e.body.xreplace(fresh), (*factors, slope), (*binds, *inner), x, found)
+        _walk(substitute(e.body, fresh), (*factors, slope), (*binds, *inner), x, found)
     elif isinstance(e, Transform):
         fresh = {i: FRESH() for i in e.bound}
         inner = tuple((fresh[i], n) for i, n in e.limits)
         at_self, at_other = rules.transform_slopes(e, tuple(fresh.values()))
         _walk(e.at, (*factors, at_self), binds, x, found)
         for part in Add.make_args(at_other):  # each a contribution of its own, whose sum stands where it belongs
-            _walk(e.body.xreplace(fresh), (*factors, part), (*binds, *inner), x, found)
+            _walk(substitute(e.body, fresh), (*factors, part), (*binds, *inner), x, found)
     else:
         raise CannotDerive(f"there is no rule for the derivative of {type(e).__name__}")
 

@@ -173,8 +173,24 @@ def likeness(tape: Tape, group: Group, x: int, names: dict[int, str]) -> Hashabl
         a = tape.applied[k]
         parts.append((a.op.name, a.place, tuple([tape.values[i].shape for i in a.inputs])))
     called = tuple([base_name(names[i]) for i in (group.output, x, *group.inputs)])
-    joined = tape.applied[group.applied[-1]].op.rule == "join"  # what stands in a list does the same at every place
-    return (*parts, called, None if joined else group.inputs.index(x))
+    route = _into_a_list(tape, group, x)
+    return (*parts, called, group.inputs.index(x) if route is None else route)
+
+
+def _into_a_list(tape: Tape, group: Group, x: int) -> Hashable | None:
+    """What happens to an input before it becomes one of many in a list; None if it does not. Where in the list it stands
+    makes no difference."""
+    route: list[Hashable] = []
+    reached = {x}
+    for k in group.applied:
+        a = tape.applied[k]
+        if reached.isdisjoint(a.inputs):
+            continue
+        if a.op.rule == "join":
+            return tuple(route)
+        route.append((a.op.name, a.place, repr(a.options), [i in reached for i in a.inputs].index(True)))
+        reached.update(a.outputs)
+    return None
 
 
 def base_name(name: str) -> str:

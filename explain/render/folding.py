@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 from sympy import Expr
 
@@ -50,9 +51,9 @@ def rows(all_rows: Sequence[Row]) -> list[Row | int]:
 
 
 def factor(f: Fold, d: Derivation) -> Expr | None:
-    """The number that each turn multiplies the adjoint with, if that is all it does."""
-    s = d.steps[f.first - 1]
-    if f.period != 1 or s.contracted is None:
+    """The number that each turn multiplies the adjoint with, if that is all it does and one follows the other."""
+    s, *others = d.steps[f.first - 1 : f.first - 1 + f.count * f.period]
+    if f.period != 1 or s.contracted is None or any(a.input != b.output for a, b in pairwise([s, *others])):
         return None
     number, rest = s.contracted.e.as_coeff_Mul()
     letters = tuple(Index(letter) for letter in s.contracted.letters)
