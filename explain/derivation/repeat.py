@@ -21,6 +21,7 @@ from explain.tape.record import Tape
 
 LONGEST_PERIOD = 64
 UNNAMED = re.compile(r"u_\d+$")
+PLACED = re.compile(r"(?<=\[)\d+(?=\])|(?<=\.)\d+(?=\.)")
 FEWEST_TURNS = 3
 FORMS = ("{}", "bar({})", "d({})")
 """What stands in formulas for a tensor: itself, its adjoint, its change."""
@@ -194,5 +195,6 @@ def _into_a_list(tape: Tape, group: Group, x: int) -> Hashable | None:
 
 
 def base_name(name: str) -> str:
-    """The name without the number of its turn: ``b^(3)`` is a ``b``, ``u_7`` a ``u``."""
-    return UNNAMED.sub("u", name.partition("^(")[0])
+    """The name without the number of its turn: ``b^(3)`` is a ``b``, ``u_7`` a ``u``, and of several in a list or a module,
+    ``Ws[2]`` and ``net.2.weight``, without that of its place there."""
+    return PLACED.sub("", UNNAMED.sub("u", name.partition("^(")[0]))

@@ -36,7 +36,7 @@ def steps(d: Derivation) -> list[Step | Fold]:
 def rows(all_rows: Sequence[Row]) -> list[Row | int]:
     """The rows of the forward table that are shown: of a loop its first and last turn, and the number of those between."""
     found: list[Row | int] = []
-    keys = [(base_name(r.name), r.kind, r.line, r.shape, r.grad_fn) if r.kind == "step" else None for r in all_rows]
+    keys = [(base_name(r.name), r.kind, r.line, r.shape, r.grad_fn) if r.kind != "leaf" else None for r in all_rows]
     at = 0
     for f in folds(keys):
         start, end = f.first - 1, f.first - 1 + f.period * f.count

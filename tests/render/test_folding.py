@@ -21,6 +21,50 @@ loss.backward()
 """
 
 
+BY_TURNS = """import torch
+torch.manual_seed(0)
+U = torch.randn(3, 2, requires_grad=True)
+X = torch.randn({turns}, 2)
+h = torch.zeros(3)
+for t in range({turns}):
+    h = torch.tanh(0.5 * h + U @ X[t])
+h.sum().backward()
+"""
+ONE_AFTER_ANOTHER = """import torch
+torch.manual_seed(0)
+w = torch.randn(3, requires_grad=True)
+h = torch.zeros(3)
+for x in torch.randn({turns}, 3):
+    h = torch.sigmoid(w * h + x)
+h.sum().backward()
+"""
+LOOPS_IN_LOOPS = """import torch
+h = x = torch.tensor([1.0, 2.0], requires_grad=True)
+for i in range({turns} // 4):
+    for j in range(4):
+        h = torch.tanh(h)
+    h = h / h.sum()
+h[0].backward()
+"""
+BATCHES = """import torch
+torch.manual_seed(0)
+w = torch.zeros(2, requires_grad=True)
+X, y = torch.randn({turns}, 4, 2), torch.randn({turns}, 4)
+for k in range({turns}):
+    w.grad = None
+    loss = ((X[k] @ w - y[k])**2).mean()
+    loss.backward()
+"""
+INNER_STEPS = """import torch
+v = w = torch.tensor([1.0, 2.0], requires_grad=True)
+for t in range({turns}):
+    loss = (v**2).sum()
+    (g,) = torch.autograd.grad(loss, v, create_graph=True)
+    v = v - 0.1 * g
+(v**2).sum().backward()
+"""
+
+
 @cache
 def decay(turns: int) -> Run:
     return run_program(DECAY.format(turns=turns), name="decay.py")
@@ -30,6 +74,29 @@ def decay(turns: int) -> Run:
 def test_a_page_is_as_long_as_its_distinct_steps(format: str) -> None:
     short, long = (len(decay(turns).render(format)) for turns in (40, 200))
     assert long < 1.1 * short  # smaller numbers take more digits
+
+
+@pytest.mark.parametrize("program", [BY_TURNS, ONE_AFTER_ANOTHER, LOOPS_IN_LOOPS, BATCHES, INNER_STEPS])
+def test_loops_of_many_kinds_are_as_long_as_their_distinct_steps(program: str) -> None:
+    runs = [run_program(program.format(turns=turns), name="loop.py") for turns in (20, 60)]
+    assert all(run.ok for run in runs)
+    short, long = (len(run.render("text")) for run in runs)
+    assert 0.9 * short < long < 1.1 * short
+
+
+def test_layers_of_a_net_and_a_list_fold() -> None:
+    program = """import torch
+from torch import nn
+torch.manual_seed(0)
+net = nn.Sequential(*[nn.Linear(2, 2) for _ in range(5)])
+h = net(torch.ones(1, 2))
+for W in [torch.eye(2).requires_grad_() for _ in range(4)]:
+    h = h @ W
+h.sum().backward()
+"""
+    text = run_program(program, name="net.py").render("text")
+    assert "Steps 4 to 9 repeat these 2 steps: 4 turns in all." in text
+    assert "Steps 16 to 21 repeat these 3 steps: 3 turns in all." in text
 
 
 def test_contributions_of_a_loop_that_differ_in_their_number_alone_are_one_term() -> None:
