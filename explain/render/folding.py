@@ -13,6 +13,8 @@ from explain.derivation.repeat import base_name, folds
 
 LONG_RUN = 5
 """Step numbers that follow each other are written as a range if there are more than so many."""
+MOST_NAMES, FIRST_NAMES = 8, 3
+"""Of more names that are alike only the first ones and the last are listed."""
 
 
 def hidden(d: Derivation) -> frozenset[int]:
@@ -48,6 +50,14 @@ def rows(all_rows: Sequence[Row]) -> list[Row | int]:
         found += all_rows[end - f.period : end]
         at = end
     return found + list(all_rows[at:])
+
+
+def some(names: Sequence[str]) -> list[str | None]:
+    """The names of what something is made of; of many that are alike, as the tensors of a list, the first ones and the last,
+    with None for those between."""
+    if len(names) <= MOST_NAMES or len({base_name(name) for name in names}) > 1:
+        return list(names)
+    return [*names[:FIRST_NAMES], None, names[-1]]
 
 
 def factor(f: Fold, d: Derivation) -> Expr | None:

@@ -185,7 +185,7 @@ class LatexPrinter(Printer):
     """Prints one formula as LaTeX."""
 
     dot, lnot, land, lor, mod = r"\,", r"\lnot ", r" \land ", r" \lor ", r" \bmod "
-    pi = r"\pi"
+    pi, dots = r"\pi", r"\cdots"
     relations: ClassVar[dict[str, str]] = {
         "Equality": "=", "Unequality": r"\ne", "StrictGreaterThan": ">", "GreaterThan": r"\ge",
         "StrictLessThan": "<", "LessThan": r"\le",

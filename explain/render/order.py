@@ -28,9 +28,13 @@ from explain.calculus.symbols import (
     late,
     walk_preorder,
 )
+from explain.derivation.repeat import base_name
 from explain.ops.registry import REGISTRY
 from explain.render.indexing import SWAPPED, about_indices
 
+MOST_TERMS = 16
+"""A sum of more terms that are alike is not shown whole."""
+FIRST_TERMS = 3
 NUMBER, SCALAR, ENTRY, FUNCTION, GROUP, BRACKET, TOTAL, UPSTREAM, UPSTREAM_TOTAL = range(9)
 BIG_REDUCTIONS = {"prod": "prod", "max": "max", "min": "min", "amax": "max", "amin": "min", "logsumexp": "logsumexp"}
 
@@ -206,6 +210,23 @@ def terms(e: Expr) -> list[Expr]:
         if named or positive:
             found.insert(0, found.pop((named or positive)[0]))
     return found
+
+
+def shortened(found: list[Expr]) -> list[Expr | None]:
+    """The terms of a sum, of many that are alike the first ones and the last, with None for those between."""
+    if len(found) <= MOST_TERMS or len({_shape(term) for term in found}) > 1:
+        return list(found)
+    return [*found[:FIRST_TERMS], None, found[-1]]
+
+
+@lru_cache(8192)
+def _shape(e: Basic) -> str:
+    """What a part of a formula is, whatever turn of a loop or place in a list it is about."""
+    if isinstance(e, TensorName):
+        return base_name(e.name)
+    if isinstance(e, Index):
+        return "index"
+    return f"{type(e).__name__}({','.join(sorted(map(_shape, e.args)))})" if e.args else "number" if e.is_Number else str(e)
 
 
 def is_negative(e: Expr) -> bool:

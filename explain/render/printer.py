@@ -47,7 +47,7 @@ class Printer:
     """Prints one formula. ``base``: the number that indices are shown to start from."""
 
     plus, minus, dot, lnot, land, lor, mod = " + ", " - ", "*", "not ", " and ", " or ", " mod "
-    pi = "π"
+    pi, dots = "π", "…"
     relations: ClassVar[dict[str, str]] = {}
 
     def __init__(self, base: int, e: Any = S.Zero) -> None:
@@ -254,7 +254,10 @@ class Printer:
     def sum(self, e: Expr) -> str:
         """Terms with their signs."""
         text = ""
-        for term in order.terms(e):
+        for term in order.shortened(order.terms(e)):
+            if term is None:
+                text += self.plus + self.dots
+                continue
             negative = order.is_negative(term)
             positive = Mul(S.NegativeOne, term, evaluate=False) if negative else term
             shown = self.wrapped(self.product(positive) if negative else self.piece(positive), BIG)

@@ -193,7 +193,7 @@ def _edges(d: Derivation, rows: list[Row | int], t: Typesetter) -> list[View | N
     found: list[View | None] = []
     for name, sources in made.items():
         if name in shown:
-            found.append({"to": t.name(name), "from": [t.name(n) for n in sources]})
+            found.append({"to": t.name(name), "from": [n and t.name(n) for n in folding.some(sources)]})
         elif found and found[-1] is not None:
             found.append(None)
     return found

@@ -84,6 +84,33 @@ def test_loops_of_many_kinds_are_as_long_as_their_distinct_steps(program: str) -
     assert 0.9 * short < long < 1.1 * short
 
 
+def test_a_sum_of_many_terms_alike_is_shown_by_the_first_and_the_last() -> None:
+    program = """import torch
+x = torch.tensor([1.0, 2.0], requires_grad=True)
+h, sums = x, []
+for t in range({turns}):
+    h = torch.sin(h)
+    sums.append(h.sum())
+torch.stack(sums).prod().backward()
+"""
+    short, long = (run_program(program.format(turns=turns), name="list.py") for turns in (6, 90))
+    assert short.ok and long.ok
+    assert "…" not in [line for line in short.render("text").split("\n") if "u₁[i] =" in line][0]
+    flat = " ".join(long.render("text").split())
+    assert "u₁[i] = [i = 1]·Σⱼ h⁽¹⁾ⱼ + [i = 2]·Σⱼ h⁽²⁾ⱼ + [i = 3]·Σⱼ h⁽³⁾ⱼ + … + [i = 90]·Σⱼ hⱼ" in flat
+    assert "h⁽¹⁾, h⁽²⁾, h⁽³⁾, …, h → u₁" in flat
+    assert r"h^{(3)}_j + \cdots + [\,i = 90\,] \sum_j h_j" in long.render("md")
+    step = long.derivation.row_of["u_1"].formula
+    assert step is not None and len(step.e.args) == 90  # the document has them all
+
+
+def test_terms_that_differ_are_all_shown() -> None:
+    names = [f"x{k}" for k in range(20)]
+    program = "import torch\n" + "".join(f"{n} = torch.tensor(1.0, requires_grad=True)\n" for n in names)
+    text = run_program(program + f"torch.stack([{', '.join(names)}]).sum().backward()", name="many.py").render("text")
+    assert all(f"x{chr(0x2080 + k // 10) if k > 9 else ''}{chr(0x2080 + k % 10)}·[" in text for k in range(20))
+
+
 def test_layers_of_a_net_and_a_list_fold() -> None:
     program = """import torch
 from torch import nn
