@@ -6,6 +6,7 @@ The same value looks the same everywhere on a page. Only ``.grad`` is echoed the
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import lru_cache
 from math import isfinite
 from typing import Any
 
@@ -20,8 +21,11 @@ LARGE, SMALL = 1e6, 1e-4
 def number(value: Any) -> str:
     """A number with at most four decimals; scientific (``1.5e-07``) where that would lose it."""
     x = value.item() if isinstance(value, np.generic | np.ndarray) else value
-    if isinstance(x, int):
-        return str(int(x))
+    return str(int(x)) if isinstance(x, int) else _decimal(x)
+
+
+@lru_cache(8192)
+def _decimal(x: float) -> str:
     if not isfinite(x):
         return "nan" if x != x else "inf" if x > 0 else "-inf"
     if x != 0 and not SMALL <= abs(x) < LARGE:

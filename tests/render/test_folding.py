@@ -95,7 +95,7 @@ torch.stack(sums).prod().backward()
 """
     short, long = (run_program(program.format(turns=turns), name="list.py") for turns in (6, 90))
     assert short.ok and long.ok
-    assert "…" not in [line for line in short.render("text").split("\n") if "u₁[i] =" in line][0]
+    assert "…" not in next(line for line in short.render("text").split("\n") if "u₁[i] =" in line)
     flat = " ".join(long.render("text").split())
     assert "u₁[i] = [i = 1]·Σⱼ h⁽¹⁾ⱼ + [i = 2]·Σⱼ h⁽²⁾ⱼ + [i = 3]·Σⱼ h⁽³⁾ⱼ + … + [i = 90]·Σⱼ hⱼ" in flat
     assert "h⁽¹⁾, h⁽²⁾, h⁽³⁾, …, h → u₁" in flat
