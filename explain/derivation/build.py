@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import ChainMap
 from collections.abc import Iterator, Mapping
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -183,8 +183,7 @@ class _Builder:
             return upstream, block.sent.get(link.input)
         if upstream is not None and any(len(self.tape.applied[k].outputs) > 1 for k in group.applied):
             # what was sent is the sum over all outputs of the op; this step is about one of them
-            values = {v.id: v.array for v in self.tape.values}
-            return upstream, pull_back(self.tape, values, group, upstream, link.input)
+            return upstream, pull_back(self.tape, self._arrays, group, upstream, link.input)
         parts = [
             s.cotangent
             for s in self.witnesses.sent_in(group.applied)
@@ -194,6 +193,10 @@ class _Builder:
         for part in parts[1:]:
             total = total + part
         return upstream, total
+
+    @cached_property
+    def _arrays(self) -> dict[int, Any]:
+        return {v.id: v.array for v in self.tape.values}
 
     def _operations(self, planned: PlannedStep) -> tuple[Operation, ...]:
         """The nodes on the way from the step's output back to its input, and what they use that got no gradient."""

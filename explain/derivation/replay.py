@@ -19,6 +19,8 @@ from explain.tape.record import Tape
 
 ALL_ENTRIES = 256
 SOME_ENTRIES = 64
+MOST_OPERATIONS, FEWEST_ENTRIES = 100_000, 8
+"""Of a long loop so few entries are tried that they take no more operations, but never fewer entries than that."""
 DIRECTIONS = 3
 ROUNDINGS = 4 * float(np.finfo(np.float64).eps)  # of the output, relative to the size of its terms
 STEP = 6e-6  # near the cube root of the float64 epsilon: where truncation and rounding of a central difference balance
@@ -127,10 +129,9 @@ def differences(replay: Replay, leaf: int, v: Any, scales: tuple[float, ...] = (
     middle = value(start)
     magnitude = float(np.sum(np.abs(weight * replay.values[replay.output])))
     stream = np.random.default_rng(0)
-    if start.size <= ALL_ENTRIES:
-        entries = np.arange(start.size)
-    else:
-        entries = np.sort(stream.choice(start.size, SOME_ENTRIES, replace=False))
+    some = min(SOME_ENTRIES, max(FEWEST_ENTRIES, MOST_OPERATIONS // max(1, 2 * len(order))))
+    everything = start.size <= (some if some < SOME_ENTRIES else ALL_ENTRIES)
+    entries = np.arange(start.size) if everything else np.sort(stream.choice(start.size, some, replace=False))
     rows = []
     for k in entries:
         x = float(start.flat[k])
@@ -146,7 +147,7 @@ def differences(replay: Replay, leaf: int, v: Any, scales: tuple[float, ...] = (
         rows.append(_best(tried))
     central, left, right, noise = np.array(rows, np.float64).reshape(-1, 4).T
     directions = []
-    for _ in range(DIRECTIONS if start.size > ALL_ENTRIES else 0):
+    for _ in range(0 if everything else DIRECTIONS):
         d = stream.normal(size=start.shape)
         d /= math.sqrt(float(np.sum(d * d)))
         h = STEP * max(1.0, math.sqrt(float(np.sum(start * start))))

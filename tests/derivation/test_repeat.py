@@ -13,7 +13,7 @@ import pytest
 from explain.calculus.evaluate import evaluate
 from explain.calculus.namespace import Written
 from explain.calculus.symbols import Entry, Index, TensorName
-from explain.derivation import plan, values
+from explain.derivation import plan, replay, values
 from explain.derivation.codec import Arrays, handed_over, taken_over
 from explain.derivation.later import Lazily
 from explain.derivation.model import Run, Step
@@ -186,6 +186,19 @@ def test_large_steps_are_taken_one_by_one(monkeypatch: pytest.MonkeyPatch) -> No
     for a, b in zip(together.steps, alone.steps, strict=True):
         np.testing.assert_allclose(a.jacobian_matrix, b.jacobian_matrix, rtol=1e-12)
         assert [c.status for c in a.checks] == [c.status for c in b.checks] == ["ok"]
+
+
+def test_of_a_long_loop_some_entries_are_moved_and_the_check_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    program = NETWORK.replace("[[0.5, -0.2], [0.1, 0.3]]", "[[0.1 * (i - j) for j in range(4)] for i in range(4)]")
+    program = program.replace("torch.tensor([1.0, -1.0])", "torch.ones(4)")
+    tried = []
+    for most in (replay.MOST_OPERATIONS, 200):
+        monkeypatch.setattr(replay, "MOST_OPERATIONS", most)
+        (found,) = [g.checks for g in run_program(program.format(turns=10), name="loop.py").derivation.gradients]
+        (check,) = [c for c in found if c.name == "differences"]
+        assert check.status == "ok"
+        tried.append((check.reason, check.details["entries"], check.details["of"], check.details["directions"]))
+    assert tried == [(None, 16, 16, 0), ("sampled", 8, 16, 3)]
 
 
 def test_what_stands_in_a_list_folds_and_is_no_product() -> None:
