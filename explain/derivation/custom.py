@@ -10,10 +10,11 @@ import numpy as np
 from sympy import Expr
 
 from explain.calculus.symbols import Entry, TensorName, numeric_size, substitute
+from explain.derivation.links import bar, just_indices, places, renaming
 from explain.derivation.pullback import pull_back
 from explain.derivation.request import Block, Decree, Request
 from explain.derivation.steps import Group, grouped, named
-from explain.derivation.symbolic import Deriver, bar, just_indices, places, renaming
+from explain.derivation.symbolic import Deriver
 from explain.errors import CannotDerive
 from explain.ops.registry import NUMERIC
 from explain.tape.record import Applied, Backward, Tape, Value
@@ -175,7 +176,7 @@ def decreed_formula(block: Block, output: str, names: dict[int, str], x: int, ta
         deriver = Deriver(decree.tape, groups, inside)
     except CannotDerive:
         return None
-    if any(s.stays for s in deriver.steps) or deriver.given:
+    if any(s.stays for s in deriver.steps) or deriver.formulas.given:
         return None
     out = places("z", decree.tape.values[result].shape)
     whole = deriver.expanded(Entry(TensorName(inside[result]), *just_indices(out)))

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING
 
 from explain.calculus.quotients import Quotient, quotient
 from explain.calculus.symbols import Call, Reduction, Total
+from explain.derivation.links import StepFormula
 from explain.tape.record import Tape
-
-if TYPE_CHECKING:
-    from explain.derivation.symbolic import StepFormula
 
 
 class KeptNames:

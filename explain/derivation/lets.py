@@ -10,8 +10,8 @@ from sympy import Expr
 
 from explain.calculus.rules import says_itself
 from explain.calculus.symbols import Entry, Index, Reduction, TensorName, Transform, rebuild
+from explain.derivation.links import Bind, just_indices, places
 from explain.derivation.model import Formula
-from explain.derivation.symbolic import Bind, just_indices, places
 from explain.tape.record import Tape
 
 NAMES_OF_PARTS = {

@@ -33,26 +33,14 @@ from explain.derivation.custom import decreed_formula
 from explain.derivation.given import given_arrays
 from explain.derivation.later import Lazily, changed
 from explain.derivation.lets import Lets, PlannedLet
+from explain.derivation.links import Bind, Link, StepFormula, bar, just_indices, named_result, places, written_product
 from explain.derivation.model import Formula, Matrix
 from explain.derivation.repeat import likeness
 from explain.derivation.request import Block, Request
 from explain.derivation.rules import Rule, rule_of
 from explain.derivation.steps import Group, grouped, named, needed, unused_name
 from explain.derivation.structure import structure
-from explain.derivation.symbolic import (
-    READABLE,
-    SHOWN,
-    Bind,
-    Deriver,
-    Link,
-    StepFormula,
-    bar,
-    just_indices,
-    named_result,
-    places,
-    with_one_unit,
-    written_product,
-)
+from explain.derivation.symbolic import READABLE, SHOWN, Deriver, with_one_unit
 from explain.errors import CannotDerive
 from explain.tape.record import Tape
 
@@ -173,7 +161,7 @@ class _Planner:
             groups = grouped(tape, output, ends, False, members)
             self._prepare(groups)
         self.lets = Lets(tape, self.names, self._unused, lambda e, free: self._shown(e, tuple(free), tidy=False))
-        self.pool = letters([*self.names.values(), *self.deriver.given, *map(str, self.sizes.values())])
+        self.pool = letters([*self.names.values(), *self.deriver.formulas.given, *map(str, self.sizes.values())])
         seed_name = self._unused("v") if self.mode == "vjp" else None
         flows = self._flows(groups)
         symbolic = self.deriver.links_and_closed(output, flows, self._seed(seed_name), self.mode == "jacobian")
@@ -186,12 +174,12 @@ class _Planner:
         listed = {leaf: self._listed(e, (*symbolic.rows, *targets[leaf])) for leaf, e in given.items()}
         long = [leaf for leaf, e in given.items() if listed[leaf] is None]
         if any(weight(given[leaf]) > SHOWN for leaf in long):  # then all of them in the names of the steps
-            masks = self.deriver.masks.values()
+            masks = self.deriver.formulas.masks.values()
             shortened = self._shortened({leaf: over_masks(forms[leaf], masks, targets[leaf]) for leaf in long})
             given |= {leaf: e.xreplace(self._signs) for leaf, e in shortened.items()}
         closed = {leaf: self._closed(e, targets[leaf], symbolic.rows, listed[leaf]) for leaf, e in given.items()}
         return Plan(
-            tuple(groups), self.names, self.deriver.given, rows, matrices, steps, closed, symbolic.closed, symbolic.targets,
+            tuple(groups), self.names, symbolic.given, rows, matrices, steps, closed, symbolic.closed, symbolic.targets,
             symbolic.rows, tuple(self.lets), seed_name,
         )  # fmt: skip
 
@@ -222,7 +210,7 @@ class _Planner:
         return Entry(TensorName(name), *just_indices(places("t", shape)))
 
     def _unused(self, base: str) -> str:
-        return unused_name(base, {*self.names.values(), *self.deriver.given, *(p.name for p in self.lets)})
+        return unused_name(base, {*self.names.values(), *self.deriver.formulas.given, *(p.name for p in self.lets)})
 
     def _shown(self, e: Expr, free: tuple[Any, ...], tidy: bool = True) -> Formula:
         found, names = final(e, free, self.pool, self.sizes, tidy)
@@ -232,7 +220,7 @@ class _Planner:
         """The formula of a step in the forward table: that of the first step that does the same, under other names."""
         if step.like is not None:
             first = self._row(step.like)
-            return self.deriver.renamed(step.like.group, step.group, step.at).shown(first)
+            return self.deriver.formulas.renamed(step.like.group, step.group, step.at).shown(first)
         if step.group.output not in self.shown_rows:
             free = just_indices(step.out)
             found = None if step.written is None else self._shown(step.written, free, tidy=False)
@@ -243,7 +231,7 @@ class _Planner:
         """The few entries of which a step puts its tensor together."""
         if step.like is not None:
             first = self._row_written_out(step.like)
-            return self.deriver.renamed(step.like.group, step.group, step.at).matrix(first)
+            return self.deriver.formulas.renamed(step.like.group, step.group, step.at).matrix(first)
         if step.written is None:
             return None
         tree = self._listed(step.formula, step.out)
@@ -274,7 +262,7 @@ class _Planner:
 
     def _again(self, planned: PlannedStep, link: Link, rule: Rule, key: Hashable) -> PlannedStep:
         """The step under other names."""
-        to = self.deriver.renamed(planned.link.step.group, link.step.group, link.step.at)
+        to = self.deriver.formulas.renamed(planned.link.step.group, link.step.group, link.step.at)
         later: dict[str, Callable[[], Any]] = {"forward": lambda: to.expr(planned.forward)}
         for part in ("formula", "jacobian", "product", "contracted"):
             later[part] = partial(_made, to.shown, planned, part)
@@ -368,8 +356,8 @@ class _Planner:
             shapes[TensorName(let.name)] = tuple(n for _, n in let.place)
         shapes |= {sign: self._tensor_shapes[name] for name, sign in self._signs.items()}
         shapes |= {place_name(k): () for step in self.deriver.steps for k in range(len(step.at))}
-        for name, (k, key) in self.deriver.given.items():
-            shapes[TensorName(name)] = tuple(size(n) for n in self.deriver.given_shape(k, key))
+        for name, (k, key) in self.deriver.formulas.given.items():
+            shapes[TensorName(name)] = tuple(size(n) for n in self.deriver.formulas.given_shape(k, key))
         return shapes
 
     # closed forms
@@ -377,7 +365,9 @@ class _Planner:
     def _in_terms_of_given(self, form: Expr, free: tuple[Bind, ...]) -> Expr:
         """The formula in the names of what the program was given."""
         most = WRITTEN_OUT if has_few_entries(form, free) else 2 * SHOWN
-        expanded = over_masks(self.deriver.expanded(form, most).xreplace(self._signs), self.deriver.masks.values(), free)
+        expanded = over_masks(
+            self.deriver.expanded(form, most).xreplace(self._signs), self.deriver.formulas.masks.values(), free
+        )
         return self.lets.put_into(plain_positions(joined(expanded), free))
 
     def _readable(self, form: Expr, free: tuple[Bind, ...]) -> bool:

@@ -7,7 +7,7 @@ from typing import Any
 from sympy import Dummy, Eq, Expr, S
 
 from explain.calculus.symbols import UNIT, Entry, Index, Indicator, Total, Where, substitute
-from explain.derivation.symbolic import Link
+from explain.derivation.links import Link
 
 
 def structure(link: Link) -> str:

@@ -1,4 +1,4 @@
-"""The symbolic side of a derivation: per step its formula, Jacobian and Jᵀv, and the closed form of every gradient.
+"""The way back through the steps of a derivation: per link its Jacobian and Jᵀv, and the closed form of every gradient.
 
 Depends on the structure of the tape only (ops, options, shapes, names), never on the numbers.
 """
@@ -6,11 +6,10 @@ Depends on the structure of the tape only (ops, options, shapes, names), never o
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-from sympy import Add, Expr, Mul, Pow, S, Tuple
+from sympy import Add, Expr, Mul, Pow
 from sympy.utilities.iterables import sift
 
 from explain.calculus import walk
@@ -24,132 +23,30 @@ from explain.calculus.express import (
     weight,
     without_constants,
 )
-from explain.calculus.guards import unguarded
-from explain.calculus.hoist import picked, settled
-from explain.calculus.masks import Masked, over_masks
-from explain.calculus.namespace import (
-    Namespace,
-    Operand,
-    bare,
-    identity_operand,
-    number_operand,
-    plain_exponents,
-    tensor_operand,
-)
+from explain.calculus.hoist import settled
+from explain.calculus.masks import over_masks
 from explain.calculus.symbols import (
     UNIT,
     Entry,
-    Index,
-    Single,
     TensorName,
-    Total,
-    Transform,
     numeric_size,
-    size,
     substitute,
 )
-from explain.derivation.given import given_arrays
+from explain.derivation.formulas import StepFormulas
 from explain.derivation.kept import KeptNames
-from explain.derivation.later import Lazily, changed
-from explain.derivation.repeat import FEWEST_TURNS, Renamed, opened_options, positions, signature
-from explain.derivation.steps import Group, unused_name
+from explain.derivation.later import changed
+from explain.derivation.links import Bind, Link, StepFormula, bar, differentiated, just_indices, places, renaming
+from explain.derivation.repeat import Renamed
+from explain.derivation.steps import Group
 from explain.errors import CannotDerive
 from explain.tape.record import Tape
 
-Bind = tuple[Index, Any]
 CARRIED = 250
 """How large an upstream closed form may grow (in parts) before the next step starts again from the adjoint's name."""
 SHOWN = 45
 """How large a closed form may be (in parts) to be shown with all names of steps expanded."""
 READABLE = 120
 """How large a closed form in the steps' names may be to be shown at all: beyond it the steps say more."""
-
-
-def bar(name: str) -> TensorName:
-    """The adjoint of a tensor: ∂out/∂name."""
-    return TensorName(f"bar({name})")
-
-
-def places(prefix: str, numbers: Sequence[int]) -> tuple[Bind, ...]:
-    """Indices for every axis of a tensor."""
-    return tuple(((Single if n == 1 else Index)(f"{prefix}{k}"), size(n)) for k, n in enumerate(numbers))
-
-
-def just_indices(binds: Sequence[Bind]) -> tuple[Index, ...]:
-    """The indices without their sizes."""
-    return tuple(i for i, _ in binds)
-
-
-def renaming(old: Sequence[Any], new: Sequence[Any]) -> dict[Any, Any]:
-    """The substitution of indices by indices (or positions); plain numbers stay."""
-    return {i: j for i, j in zip(old, new, strict=True) if isinstance(i, Index)}
-
-
-@dataclass(frozen=True, eq=False)
-class StepFormula(Lazily):
-    """One step as mathematics: one entry of its output at ``out``, evaluated and as written.
-
-    ``differential``: per input name, one entry of the change of the output for a change ``d(input)``, where the op is
-    given by a differential rule; then ``formula`` is the entry of the op's own name, unless it has a formula besides.
-    ``written`` is None for what has no formula at all (a comparison, argmax). ``signature``: equal for steps that do the
-    same; ``like``: the first of them, for all others. Turns of a loop that read constants at positions ``at`` of their own
-    are all like one that leaves these open.
-    """
-
-    group: Group
-    name: str
-    out: tuple[Bind, ...]
-    formula: Expr
-    written: Expr | None
-    differential: dict[str, Expr]
-    signature: Hashable | None = None
-    like: StepFormula | None = None
-    at: tuple[int, ...] = ()
-
-    @property
-    def stays(self) -> bool:
-        """Its name is not replaced by its formula: it has none, or is best known by its name (a softmax)."""
-        first = self.like or self
-        return first.written is None or bool(first.differential) or isinstance(first.formula, Transform)
-
-    @property
-    def doing(self) -> Hashable:
-        """Equal for steps that do the same to the same."""
-        first = self.like or self
-        as_first = first.group.inputs == self.group.inputs and not self.at
-        return (first.formula, first.out) if as_first else (first, self.group.inputs, self.at)
-
-
-@dataclass(frozen=True, eq=False)
-class Link(Lazily):
-    """One link of the chain rule, in raw indices: the target's are ``target``, the output's ``out``.
-
-    ``jacobian``: ∂ output / ∂ input; ``contracted``: Jᵀv with the adjoint's name as v; both in the output's language.
-    ``problem``: why there are none. ``exact`` is the Jᵀv before the output's name was put in. ``decreed``: what goes back is
-    not Jᵀv but what the author of a custom Function wrote. ``like``: the first link that does the same, for all others.
-    """
-
-    step: StepFormula
-    input: int
-    input_name: str
-    target: tuple[Bind, ...]
-    jacobian: Expr | None
-    contracted: Expr | None
-    exact: Expr | None
-    problem: CannotDerive | None = None
-    decreed: bool = False
-    like: Link | None = None
-
-    @property
-    def differentiated(self) -> tuple[Expr, TensorName]:
-        """What is differentiated by what: the step's formula by its input, or its differential by the input's change."""
-        return _differentiated(self.step, self.input_name)
-
-
-def _differentiated(step: StepFormula, name: str) -> tuple[Expr, TensorName]:
-    if name in step.differential:
-        return step.differential[name], TensorName(f"d({name})")
-    return step.formula, TensorName(name)
 
 
 @dataclass(frozen=True, eq=False)
@@ -179,16 +76,10 @@ class Deriver:
         self.tape = tape
         self.decree = decree
         self.names = names
-        self.groups = groups
-        self.given: dict[str, tuple[int, str]] = {}
-        self._given_names: dict[int, dict[str, TensorName]] = {}
-        self.masks: dict[int, Masked] = {}
-        self._taken = set(names.values())
-        self._steps: dict[Hashable, StepFormula] = {}
         self._links: dict[Hashable, Link] = {}
         self._carries: dict[Hashable, Expr | None] = {}
-        self._open = self._reading_by_turns()
-        self.steps = [self._step(g) for g in groups]
+        self.formulas = StepFormulas(tape, groups, names)
+        self.steps = self.formulas.steps
         self.kept = KeptNames(tape, names, self.steps)
 
     def links_and_closed(self, output: int, flows: set[int], seed: Expr, as_rows: bool) -> Symbolic:
@@ -214,171 +105,7 @@ class Deriver:
                 targets[x] = link.target
                 parts.setdefault(x, []).append(self._carried(link, closed[z], z == output and as_rows, rows))
         closed |= {x: _summed(found) for x, found in parts.items() if x not in closed}
-        return Symbolic(tuple(self.steps), tuple(links), closed, targets, rows, self.given)
-
-    # one step
-
-    def names_in(self, group: Group) -> list[str]:
-        """The names in the formulas of a step."""
-        return [self.names[i] for i in (group.output, *group.inputs)]
-
-    def _step(self, group: Group) -> StepFormula:
-        at = self._open.get(group.output, ())
-        key = signature(self.tape, group, bool(at))
-        step = self._steps.get(key) if key is not None else None
-        if step is None:
-            step = replace(self._new_step(group), signature=key)
-            if key is not None and not step.differential:
-                self._steps[key] = step
-            if not at:
-                return step
-        to = self.renamed(step.group, group, at)
-        later = {"formula": lambda: to.expr(step.formula), "written": lambda: to.written(step.written)}
-        return changed(step, later, group=group, name=self.names[group.output], like=step, at=at)
-
-    def renamed(self, first: Group, group: Group, at: tuple[int, ...]) -> Renamed:
-        """From the formulas of a step to those of one that does the same, and reads constants at ``at``."""
-        return Renamed(self.names_in(first), self.names_in(group), at)
-
-    def _reading_by_turns(self) -> dict[int, tuple[int, ...]]:
-        """The steps that read constants, each at positions of its own (``x[t]`` in a loop), by output."""
-        alike: dict[Hashable, dict[int, tuple[int, ...]]] = {}
-        for group in self.groups:
-            at = positions(self.tape, group)
-            key = signature(self.tape, group, True) if at else None
-            if key is not None and not any(hasattr(self.tape.applied[k].op, "differential") for k in group.applied):
-                alike.setdefault(key, {})[group.output] = at
-        by_turns = [steps for steps in alike.values() if len(set(steps.values())) >= FEWEST_TURNS]
-        return {output: at for steps in by_turns for output, at in steps.items()}
-
-    def _new_step(self, group: Group) -> StepFormula:
-        shape = self.tape.values[group.output].shape
-        out = places("z", shape)
-        indices = just_indices(out)
-        name = self.names[group.output]
-        last = self.tape.applied[group.applied[-1]]
-        for k in group.applied:
-            self._meet_mask(group, k)
-        if hasattr(last.op, "differential"):
-            differential = self._differential(group, name, out)
-            if hasattr(last.op, "formula"):
-                formula, written = (self._entry(group, group.output, indices, out, mode) for mode in (False, True))
-                return StepFormula(group, name, out, plain_exponents(bare(formula)), bare(written), differential)
-            entry = Entry(TensorName(named_result(self.tape, group, self.names)), *indices)
-            return StepFormula(group, name, out, entry, entry, differential)
-        if any(not hasattr(self.tape.applied[k].op, "formula") for k in group.applied):
-            return StepFormula(group, name, out, Entry(TensorName(name), *indices), None, {})
-        formula, written = (self._entry(group, group.output, indices, out, mode) for mode in (False, True))
-        if any(self.tape.values[i].entries == "eye" for k in group.applied for i in self.tape.applied[k].inputs):
-            formula = picked(formula, out)
-        if group.whole == "gradient":  # nobody wrote it: it is what backward did, contracted
-            formula = unguarded(formula)
-            written = rehoisted(formula, out)
-        return StepFormula(group, name, out, as_sigmoids(plain_exponents(bare(formula))), bare(written), {})
-
-    def _namespace(self, k: int, as_written: bool, out: Sequence[Bind]) -> Namespace:
-        given = {}
-        for key, name in self._names_of_given(k).items():
-            array = self._given_array(k, key)
-            given[key] = tensor_operand(name, array.shape, as_written)
-        s = Namespace(as_written, given)
-        s.declare(just_indices(out), [n for _, n in out])
-        return s
-
-    def given_shape(self, k: int, key: str) -> tuple[int, ...]:
-        """The sizes of an index array that application ``k`` gives."""
-        return self._given_array(k, key).shape
-
-    def _given_array(self, k: int, key: str) -> np.ndarray:
-        return np.asarray(given_arrays(self.tape, k)[key])
-
-    def _names_of_given(self, k: int) -> dict[str, TensorName]:
-        if k not in self._given_names:
-            found: dict[str, TensorName] = {}
-            mask = self._mask_of(k)
-            if mask in self.masks:  # picked by again
-                positions = self.masks[mask].positions
-                found = dict(zip(given_arrays(self.tape, k), positions, strict=True))
-            for key in given_arrays(self.tape, k) if not found else ():
-                name = unused_name(key, self._taken)
-                self._taken.add(name)
-                self.given[name] = (k, key)
-                found[key] = TensorName(name)
-            self._given_names[k] = found
-        return self._given_names[k]
-
-    def _mask_of(self, k: int) -> int | None:
-        """The mask by which application ``k`` picks entries."""
-        applied = self.tape.applied[k]
-        if not hasattr(applied.op, "picks_by"):
-            return None
-        which = applied.op.picks_by(tuple(self.tape.values[i].shape for i in applied.inputs), **applied.options)
-        return None if which is None else applied.inputs[which]
-
-    def _meet_mask(self, group: Group, k: int) -> None:
-        mask = self._mask_of(k)
-        if mask is None or mask in self.masks:
-            return
-        operand = self._operand(group, mask, False)
-        s = Namespace()
-        self.masks[mask] = Masked(
-            tuple(self._names_of_given(k).values()), operand.shape, lambda indices: s.holds(operand[indices])
-        )
-
-    def _operand(self, group: Group, value: int, as_written: bool) -> Operand:
-        v = self.tape.values[value]
-        if v.number is not None:
-            return number_operand(v.number, as_written)
-        if v.entries == "eye":
-            return identity_operand(v.shape, as_written)
-        if v.entries is not None:
-            return number_operand(v.entries, as_written, v.shape)
-        if value in group.inputs:
-            return tensor_operand(TensorName(self.names[value]), v.shape, as_written)
-
-        def entry(indices: tuple[Any, ...]) -> Any:
-            out = tuple((i, size(n)) for i, n in zip(indices, v.shape, strict=True))
-            return self._entry(group, value, indices, tuple(b for b in out if isinstance(b[0], Index)), as_written)
-
-        return Operand(v.shape, entry)
-
-    def _entry(self, group: Group, value: int, indices: tuple[Any, ...], out: Sequence[Bind], as_written: bool) -> Any:
-        source = self.tape.values[value].source
-        assert source is not None, "a step ends in an application"
-        k, which = source
-        applied = self.tape.applied[k]
-        s = self._namespace(k, as_written, out)
-        operands = [self._operand(group, i, as_written) for i in applied.inputs]
-        options = applied.op.complete(opened_options(self.tape, group, k) if group.output in self._open else applied.options)
-        if not applied.op.outputs:
-            options["which"] = which
-        found = applied.op.formula(s, indices, *operands, **options)
-        return found[which] if isinstance(found, tuple) else found
-
-    def _differential(self, group: Group, name: str, out: tuple[Bind, ...]) -> dict[str, Expr]:
-        """Per input name, what the change of the output owes to the change of that input."""
-        k = group.applied[-1]
-        applied = self.tape.applied[k]
-        s = self._namespace(k, False, out)
-        results = []
-        for i, key in zip(applied.outputs, applied.op.letters or ("y",), strict=True):
-            named = i == group.output or i in self.names
-            shape = self.tape.values[i].shape
-            results.append(tensor_operand(TensorName(self.names[i]), shape, False) if named else s.given(key))
-        ins = [self._operand(group, i, False) for i in applied.inputs]
-        changes = [
-            tensor_operand(TensorName(f"d({self.names[i]})"), self.tape.values[i].shape, False) for i in applied.inputs
-        ]
-        options = applied.op.complete(applied.options)
-        y: Any = results[0]
-        if len(results) > 1:
-            y, options = tuple(results), options | {"which": applied.outputs.index(group.output)}
-        op: Any = applied.op
-        found: dict[str, Expr] = {}
-        for i, part in zip(applied.inputs, op.differential(s, just_indices(out), y, changes, *ins, **options), strict=True):
-            if part is not None:
-                found[self.names[i]] = found.get(self.names[i], S.Zero) + plain_exponents(bare(part))
-        return found
+        return Symbolic(tuple(self.steps), tuple(links), closed, targets, rows, self.formulas.given)
 
     # one link
 
@@ -394,7 +121,7 @@ class Deriver:
                 self._links[key] = link
             if first is step:
                 return link
-        to = self.renamed(link.step.group, step.group, step.at)
+        to = self.formulas.renamed(link.step.group, step.group, step.at)
         later = {
             "jacobian": lambda: to.expr(link.jacobian),
             "contracted": lambda: to.expr(link.contracted),
@@ -406,7 +133,7 @@ class Deriver:
         name = self.names[x]
         target = places("t", self.tape.values[x].shape)
         upstream = Entry(bar(step.name), *just_indices(step.out))
-        formula, variable = _differentiated(step, name)
+        formula, variable = differentiated(step, name)
         decreed = self.decree(step.group, x, target)
         if decreed is None:
             problem = CannotDerive(f"{step.group.whole}: the backward of {name} has no formula")
@@ -420,7 +147,7 @@ class Deriver:
             return Link(step, x, name, target, jacobian, decreed, decreed, None, True)
         told = in_terms_of(jacobian, step.formula, just_indices(step.out), TensorName(step.name))
         contracted = in_terms_of(exact, step.formula, just_indices(step.out), TensorName(step.name))
-        masks = self.masks.values()
+        masks = self.formulas.masks.values()
         told, contracted = over_masks(told, masks, (*target, *step.out)), over_masks(contracted, masks, target)
         return Link(step, x, name, target, told, contracted, exact)
 
@@ -430,7 +157,7 @@ class Deriver:
             return self._carried_anew(link, upstream, first_of_rows, rows)
         numbers, others = sift(Mul.make_args(upstream), _is_number, binary=True)
         factor, rest = Mul(*numbers), Mul(*others)
-        to = Renamed(self.names_in(link.step.group), [f"~{k}" for k in range(1 + len(link.step.group.inputs))])
+        to = Renamed(self.formulas.names_in(link.step.group), [f"~{k}" for k in range(1 + len(link.step.group.inputs))])
         key = link.like, link.step.at, to.expr(rest)
         if key not in self._carries:
             self._carries[key] = to.expr(self._carried_anew(link, rest, False, rows))
@@ -509,22 +236,3 @@ def with_one_unit(whole: Expr) -> Expr:
     powers = {p: UNIT for p in whole.atoms(Pow) if p.base == UNIT}
     alike = Add(*(part.xreplace(powers) for part in Add.make_args(whole)))
     return alike if len(Add.make_args(alike)) < len(Add.make_args(whole)) else whole
-
-
-def named_result(tape: Tape, group: Group, names: dict[int, str]) -> str:
-    """What the result of an op without a formula of its entries is called: inv(A)."""
-    applied = tape.applied[group.applied[-1]]
-    which = applied.outputs.index(group.output)
-    word = applied.op.fields[which] if applied.op.fields else applied.op.name
-    return f"{word}({names[applied.inputs[0]]})"
-
-
-def written_product(link: Link) -> Expr | None:
-    """Jᵀv with its sum written out: Σ over the output's indices of the upstream times the Jacobian."""
-    if link.jacobian is None:
-        return None
-    upstream = Entry(bar(link.step.name), *just_indices(link.step.out))
-    if link.jacobian.is_zero:
-        return S.Zero
-    term = Mul(upstream, link.jacobian, evaluate=False)
-    return Total(term, *(Tuple(i, n) for i, n in link.step.out if isinstance(i, Index)))

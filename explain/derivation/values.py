@@ -14,10 +14,10 @@ from explain.calculus.evaluate import evaluate, evaluate_each
 from explain.calculus.namespace import place_name
 from explain.calculus.symbols import Index, numeric_size
 from explain.derivation.given import given_arrays
+from explain.derivation.links import Bind, StepFormula, named_result
 from explain.derivation.plan import Plan
 from explain.derivation.replay import Replay
 from explain.derivation.request import Request
-from explain.derivation.symbolic import Bind, StepFormula, named_result
 from explain.tape.dtypes import BY_NUMPY
 
 AT_ONCE = 1 << 14

@@ -13,12 +13,12 @@ import numpy as np
 from explain.calculus.evaluate import evaluate
 from explain.derivation import check
 from explain.derivation.check import FORMULA
+from explain.derivation.links import bar
 from explain.derivation.model import Check
 from explain.derivation.plan import Plan
 from explain.derivation.pullback import pull_back_whole, walk_back
 from explain.derivation.replay import Replay, differences
 from explain.derivation.request import Request
-from explain.derivation.symbolic import bar
 from explain.derivation.values import NamedValues, dtype_of, numbers
 from explain.errors import CannotDerive
 from explain.tape.trace import Sent

@@ -11,10 +11,10 @@ import pytest
 from explain.calculus.evaluate import evaluate, evaluate_each
 from explain.derivation.build import derive
 from explain.derivation.custom import opened
+from explain.derivation.links import bar
 from explain.derivation.model import Run
 from explain.derivation.plan import TANGENT, plan_for
 from explain.derivation.request import Request
-from explain.derivation.symbolic import bar
 from explain.derivation.values import numbers
 from explain.derivation.witnesses import Witnesses
 from explain.ops import REGISTRY, Op, Sample
