@@ -215,7 +215,8 @@ def named(tape: Tape, groups: list[Group], output: int) -> dict[int, str]:
     """A display name for every value that a step starts from or ends in: the author's, else u_1, u_2, … for what was
     computed and c_1, c_2, … for what was given (c if it is the only one), else out.
 
-    Several values of one name (``b = b * 2``) are b^(1), b^(2), …; the one that has the name at the end is just b.
+    Several values of one name (``b = b * 2``) are b^(1), b^(2), …; the one that has the name at the end is just b. So are
+    several that the program never named and an op has a word for, as the masks of dropout.
     """
     shown = list(dict.fromkeys(i for group in groups for i in (*group.inputs, group.output)))
     names = _authors_names(tape, [*shown, *([] if output in shown else [output])], output)
@@ -228,10 +229,11 @@ def named(tape: Tape, groups: list[Group], output: int) -> dict[int, str]:
         return found
 
     constants = _Constants(taken)
+    called: dict[str, dict[int, None]] = {}
     for group in groups:
         for i in (*group.inputs, group.output):
             value: Value = tape.values[i]
-            if i in names or i in constants.met:
+            if i in names or i in constants.met or any(i in values for values in called.values()):
                 continue
             if value.derivative is not None and _gradient_of(tape, value) not in taken:
                 names[i] = unused(_gradient_of(tape, value))
@@ -242,7 +244,7 @@ def named(tape: Tape, groups: list[Group], output: int) -> dict[int, str]:
             elif value.source is None:
                 word = _word_for(tape, group, i)
                 if len(word) > 1:
-                    names[i] = unused(word)
+                    called.setdefault(word, {})[i] = None
                 else:
                     constants.met.append(i)
             else:
@@ -250,6 +252,9 @@ def named(tape: Tape, groups: list[Group], output: int) -> dict[int, str]:
                 while f"u_{counter}" in taken:
                     counter += 1
                 names[i] = unused(f"u_{counter}")
+    for word, values in called.items():
+        several = len(values) > 1 and word not in taken
+        names |= {i: unused(f"{word}^({k})" if several else word) for k, i in enumerate(values, 1)}
     names |= constants.names()
     if output not in names:
         names[output] = unused("out")

@@ -65,6 +65,17 @@ for t in range({turns}):
 """
 
 
+MASKS = """import torch
+from torch import nn
+torch.manual_seed(0)
+lin, drop = nn.Linear(4, 4), nn.Dropout(0.5)
+h = torch.ones(1, 4)
+for t in range({turns}):
+    h = torch.tanh(drop(lin(h)))
+h.sum().backward()
+"""
+
+
 @cache
 def decay(turns: int) -> Run:
     return run_program(DECAY.format(turns=turns), name="decay.py")
@@ -76,7 +87,7 @@ def test_a_page_is_as_long_as_its_distinct_steps(format: str) -> None:
     assert long < 1.1 * short  # smaller numbers take more digits
 
 
-@pytest.mark.parametrize("program", [BY_TURNS, ONE_AFTER_ANOTHER, LOOPS_IN_LOOPS, BATCHES, INNER_STEPS])
+@pytest.mark.parametrize("program", [BY_TURNS, ONE_AFTER_ANOTHER, LOOPS_IN_LOOPS, BATCHES, INNER_STEPS, MASKS])
 def test_loops_of_many_kinds_are_as_long_as_their_distinct_steps(program: str) -> None:
     runs = [run_program(program.format(turns=turns), name="loop.py") for turns in (20, 60)]
     assert all(run.ok for run in runs)
