@@ -4,7 +4,8 @@ Run ``python benchmarks/pages.py`` on an installed checkout. Both sides alternat
 machines are shared and noisy; the ratio is to ``sympy.latex`` of each closed form, Jacobian and product of the page, once.
 
 bars, two-layer net: rendering at most 10 ms; the whole page, run and derived anew, at most 60 ms in Markdown and 100 ms in
-HTML; a loop of 500 turns: the page as long as for 50, and the time per turn no larger.
+HTML; a loop of 500 turns: the page as long as for 50. What is derived grows with the distinct steps; what is run and checked
+with all: so the time is given beside that of running the program alone.
 """
 
 from __future__ import annotations
@@ -16,6 +17,9 @@ from functools import partial
 import sympy
 
 import explain
+from explain.derivation.plan import _plans
+from explain.derivation.program import run_program, run_source
+from explain.program.paste import read_program
 
 ROUNDS = 15
 NET = "mean((tanh(X@W1 + b1)@W2 - y)**2)"
@@ -26,14 +30,35 @@ AT = {
     "W2": [[1], [-1]],
     "y": [[1], [0], [2]],
 }
-LOOP = """import torch
+LOOPS = {
+    "decay": """import torch
 x = torch.tensor([1., 2.], requires_grad=True)
 c = torch.tensor([0.5, 0.25], requires_grad=True)
 h = x
 for t in range({turns}):
     h = h*0.9 + 0.1*c
 (h**2).sum().backward()
-"""
+""",
+    "network": """import torch
+torch.manual_seed(0)
+W, U = torch.randn(4, 4, requires_grad=True), torch.randn(4, 3, requires_grad=True)
+X, h = torch.randn({turns}, 3), torch.zeros(4)
+for t in range({turns}):
+    h = torch.tanh(W @ h + U @ X[t])
+(h**2).mean().backward()
+""",
+    "training": """import torch
+torch.manual_seed(0)
+w = torch.zeros(2, requires_grad=True)
+X, y = torch.randn({turns}, 4, 2), torch.randn({turns}, 4)
+for k in range({turns}):
+    loss = ((X[k] @ w - y[k])**2).mean()
+    loss.backward()
+    with torch.no_grad():
+        w -= 0.1 * w.grad
+    w.grad = None
+""",
+}
 
 
 def once(call: Callable[[], object]) -> float:
@@ -68,13 +93,22 @@ def main() -> None:
         render, baseline, whole = (min(times) for times in zip(*rounds, strict=True))
         ratio = render / baseline
         print(f"{format:5} rendering {render * 1e3:6.1f} ms  {ratio:5.2f} x sympy.latex  whole {whole * 1e3:6.1f} ms")
-    for turns in (50, 500):
-        start = time.perf_counter()
-        loop = explain.run(LOOP.format(turns=turns))
-        derived = time.perf_counter() - start
-        page = once(partial(loop.render, "md"))
-        size = len(loop.render("md"))
-        print(f"{turns:4} turns: {derived / turns * 1e3:5.2f} ms a turn, page {page * 1e3:5.0f} ms, {size} characters")
+    for name, loop in LOOPS.items():
+        for turns in (5, 50, 500):
+            text = loop.format(turns=turns)
+            source = read_program(text, name)
+            run_program(text.replace("import torch", "import torch  # once"), name=name).render("md")
+            ran = min(once(partial(run_source, source)) for _ in range(3))
+            _plans.clear()
+            start = time.perf_counter()
+            found = run_program(text, name=name)
+            derived = time.perf_counter() - start
+            page = once(partial(found.render, "md"))
+            size = len(found.render("md"))
+            print(
+                f"{name:8} {turns:4} turns: run {ran * 1e3:6.1f} ms, run and derived {derived * 1e3:7.1f} ms"
+                f" ({derived / ran:5.1f} x), page {page * 1e3:4.0f} ms, {size} characters"
+            )
 
 
 if __name__ == "__main__":

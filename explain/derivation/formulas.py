@@ -26,7 +26,7 @@ from explain.calculus.symbols import Entry, Index, TensorName, size
 from explain.derivation.given import given_arrays
 from explain.derivation.later import changed
 from explain.derivation.links import Bind, StepFormula, just_indices, named_result, places
-from explain.derivation.repeat import FEWEST_TURNS, Renamed, opened_options, positions, signature
+from explain.derivation.repeat import FEWEST_TURNS, Renamed, mentioned, opened_options, positions, signature
 from explain.derivation.steps import Group, unused_name
 from explain.tape.record import Tape
 
@@ -68,6 +68,13 @@ class StepFormulas:
     def renamed(self, first: Group, group: Group, at: tuple[int, ...]) -> Renamed:
         """From the formulas of a step to those of one that does the same, and reads constants at ``at``."""
         return Renamed(self.names_in(first), self.names_in(group), at)
+
+    def mentioned(self, step: StepFormula) -> set[str]:
+        """The tensors that the formula of a step speaks of."""
+        if step.like is None:
+            return set(mentioned(step.formula))
+        own = dict(zip(self.names_in(step.like.group), self.names_in(step.group), strict=True))
+        return {own.get(name, name) for name in mentioned(step.like.formula)}
 
     def _reading_by_turns(self) -> dict[int, tuple[int, ...]]:
         """The steps that read constants, each at positions of its own (``x[t]`` in a loop), by output."""

@@ -65,7 +65,12 @@ class StepFormula(Lazily):
     def stays(self) -> bool:
         """Its name is not replaced by its formula: it has none, or is best known by its name (a softmax)."""
         first = self.like or self
-        return first.written is None or bool(first.differential) or isinstance(first.formula, Transform)
+        return not self.has_formula or bool(first.differential) or isinstance(first.formula, Transform)
+
+    @property
+    def has_formula(self) -> bool:
+        """Whether there is one: a comparison or argmax has none."""
+        return (self.like or self).written is not None
 
     @property
     def doing(self) -> Hashable:

@@ -381,7 +381,7 @@ class _Planner:
         name in the program whose formula in place of theirs makes nothing longer."""
         first: dict[Any, TensorName] = {}
         for step in self.deriver.steps:
-            if step.written is None or step.differential:
+            if not step.has_formula or step.differential:
                 continue
             name = first.setdefault(step.doing, TensorName(step.name))
             if name.name != step.name:
@@ -399,11 +399,11 @@ class _Planner:
         lets = [p for p in self.lets if raw.has(TensorName(p.name))]
         made = [n for i, n in sorted(self.names.items()) if self.tape.values[i].source is not None]
         of = {s.name: s for s in self.deriver.steps}
-        told, steps = set().union(*(e.atoms(TensorName) for e in (raw, *(p.raw for p in lets)))), []
+        told, steps = {t.name for e in (raw, *(p.raw for p in lets)) for t in e.atoms(TensorName)}, []
         for n in reversed(made):  # what a definition uses is made before it
-            if TensorName(n) in told:
+            if n in told:
                 steps.append(n)
-                told |= of[n].formula.atoms(TensorName) if n in of and of[n].written is not None else set()
+                told |= self.deriver.formulas.mentioned(of[n]) if n in of and of[n].has_formula else set()
         names = (*(p.name for p in lets), *steps)
         tree = listed or (None if rows else self._matrix(raw, target))
         matrix = None if tree is None else Matrix(tree)

@@ -25,6 +25,8 @@ PLACED = re.compile(r"(?<=\[)\d+(?=\])|(?<=\.)\d+(?=\.)")
 FEWEST_TURNS = 3
 FORMS = ("{}", "bar({})", "d({})")
 """What stands in formulas for a tensor: itself, its adjoint, its change."""
+OF = re.compile(r"^(?:bar|d)\((.*)\)$", re.DOTALL)
+"""The tensor that an adjoint or a change belongs to."""
 
 
 def positions(tape: Tape, group: Group) -> tuple[int, ...]:
@@ -83,10 +85,6 @@ class Renamed:
         names = {TensorName(form.format(a)): TensorName(form.format(b)) for a, b in self.pairs for form in FORMS}
         return names | {Entry(place_name(k)): Integer(p) for k, p in enumerate(self.at)}
 
-    @cached_property
-    def _replaced(self) -> frozenset[TensorName]:
-        return frozenset([e.tensor if isinstance(e, Entry) else e for e in self.names])
-
     @property
     def back(self) -> Renamed:
         """From the names of the other step to those of the one."""
@@ -94,7 +92,13 @@ class Renamed:
 
     def expr(self, e: Expr | None) -> Any:
         """A formula to be evaluated or carried on."""
-        return e if e is None or _mentioned(e).isdisjoint(self._replaced) else substitute(e, self.names)
+        return substitute(e, self.names) if e is not None and self._concerns(e) else e
+
+    def _concerns(self, e: Expr) -> bool:
+        spoken_of = mentioned(e)
+        return any(a in spoken_of for a, _ in self.pairs) or any(
+            place_name(k).name in spoken_of for k in range(len(self.at))
+        )
 
     def written(self, e: Expr | None) -> Any:
         """A formula whose parts stay where they stand."""
@@ -125,8 +129,9 @@ class Renamed:
 
 
 @lru_cache(4096)
-def _mentioned(e: Expr) -> frozenset[TensorName]:
-    return frozenset(e.atoms(TensorName))
+def mentioned(e: Expr) -> frozenset[str]:
+    """The tensors that a formula speaks of, of adjoints and changes what they belong to."""
+    return frozenset([OF.sub(r"\1", t.name) for t in e.atoms(TensorName)])
 
 
 def all_folds(keys: Sequence[Hashable]) -> tuple[Fold, ...]:
