@@ -237,6 +237,6 @@ def _refused(source: Source, refusal: Refusal, line: int | None) -> dict[str, An
 def _notes(ran: Ran, derivations: tuple[Derivation, ...]) -> tuple[Note, ...]:
     notes = [Note("skipped", {"line": line, "code": text}) for line, text in ran.source.skipped]
     notes += [Note("inert", {"module": module}) for module in ran.inert]
-    if ran.outcome == "ok" and not derivations:
+    if ran.outcome == "ok" and not derivations and not ran.groups:
         notes.append(Note("no_backward", {}))
     return tuple(notes)

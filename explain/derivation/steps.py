@@ -163,9 +163,9 @@ def _belongs(tape: Tape, applied: Applied, kind: str, position: int, below: _Siz
     if below.closed or lower == "alone" or source.op.name in UNREADABLE_INSIDE or not hasattr(source.op, "formula"):
         return False
     if kind == "entrywise":
-        if not below.heavy:
-            return size.entrywise + below.entrywise <= LONGEST_RUN
-        return not size.heavy and _is_affine_tail(tape, applied, position, source)
+        if size.entrywise + below.entrywise > LONGEST_RUN:
+            return False
+        return not below.heavy or (not size.heavy and _is_affine_tail(tape, applied, position, source))
     if kind == "index":
         return applied.op.name not in UNREADABLE_INSIDE
     if kind == "alone" or applied.op.kind == "contraction":

@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from explain.derivation import program
 from explain.derivation.model import Derivation, Run
 from explain.derivation.program import document, run_program, run_source
 from explain.ops import REGISTRY
 from explain.program.paste import read_program
-from explain.program.session import Ran
+from explain.program.session import OutOfTime, Ran
 from explain.render.document import NAMES
 
 PROGRAMS = Path(__file__).parent / "programs"
@@ -113,6 +114,16 @@ def test_a_product_that_is_wrong_is_caught(monkeypatch: pytest.MonkeyPatch) -> N
     d = run_program((PROGRAMS / "pushed.py").read_text("utf-8"), name="pushed.py").derivation
     assert d.pushed is not None and not d.ok
     assert [c.status for c in d.pushed.checks] == ["failed", "failed"]
+
+
+def test_what_was_stopped_while_it_was_derived_did_ask_for_gradients(monkeypatch: pytest.MonkeyPatch) -> None:
+    def stopped(request: object) -> None:
+        raise OutOfTime
+
+    monkeypatch.setattr(program, "derive", stopped)
+    found = run_program("x = torch.tensor(1.0, requires_grad=True)\n(x * x).backward()", name="long.py")
+    assert found.outcome == "bounded" and found.error is not None and found.error["kind"] == "limit_derivation"
+    assert found.notes == () and "asks for no gradient" not in found.render("text")
 
 
 def test_calls_of_one_structure_are_one_derivation() -> None:

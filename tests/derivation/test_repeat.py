@@ -225,6 +225,18 @@ def test_a_list_of_a_thousand_is_a_long_sum_and_no_deep_one() -> None:
     assert len(total.args) == 1000 and all(not part.is_Add for part in total.args)
 
 
+def test_a_long_sum_is_several_steps() -> None:
+    program = """import torch
+x = torch.tensor([1.0, 2.0], requires_grad=True)
+total = sum(torch.sin(x * 0.1).sum() for _ in range(80))
+total.backward()
+"""
+    run = run_program(program, name="sum.py")
+    assert run.ok and max(len(s.operations) for s in run.derivation.steps) <= 12
+    assert len(run.render("text")) < 20_000
+    assert "∂total/∂xᵢ = 8·cos(0.1·xᵢ)" in run.render("text")
+
+
 def test_loops_in_loops_fold() -> None:
     program = """import torch
 h = x = torch.tensor([1.0, 2.0], requires_grad=True)
