@@ -313,6 +313,7 @@ def _with_signs(arguments: list[str]) -> list[str]:
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command. Returns the exit code: 0 done, 1 done and the answer is no, 2 not started, 3 stopped at a limit."""
+    usual_threshold = gc.get_threshold()
     gc.set_threshold(100_000)  # a document is many small objects and hardly a cycle
     # two threads beside another busy process make small matrix products 20 times slower
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
@@ -335,6 +336,7 @@ def main(arguments: list[str] | None = None) -> int:
         return 130
     finally:
         warnings.formatwarning = usual
+        gc.set_threshold(*usual_threshold)
 
 
 def _warning(message: Warning | str, category: type[Warning], filename: str, lineno: int, line: str | None = None) -> str:

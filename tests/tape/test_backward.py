@@ -73,9 +73,10 @@ def test_a_rule_runs_once_with_the_total():
 
 
 def test_nothing_waits_for_the_garbage_collector():
-    gc.collect()
     gc.disable()
     try:
+        while gc.collect():  # what other tests left; finalizers may leave more
+            pass
         x = tensor(np.ones((2, 2)), requires_grad=True)
         y = x * 2
         node = weakref.ref(y.grad_fn)
