@@ -349,7 +349,8 @@ def relation(kind: Any, left: Any, right: Any) -> Any:
     """A comparison, decided if it can be. sympy thinks long about whether things are equal, in vain where what it knows
     nothing of is left in their difference."""
     if kind in (Eq, Ne) and left != right:
-        plain = isinstance(left, Index | Entry) and (isinstance(right, Index | Entry) or _is_count(right))
+        named = [isinstance(side, Index | Entry) for side in (left, right)]
+        plain = all(named) or (any(named) and (_is_count(left) or _is_count(right)))
         if plain or _differ_by_opaque(left, right):
             return kind(left, right, evaluate=False)
     return kind(left, right)
