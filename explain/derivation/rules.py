@@ -59,7 +59,10 @@ def rule_of(tape: Tape, group: Group, x: int, names: dict[int, str]) -> Rule:
     if all(a.op.kind == "index" for a in members):
         return Rule("index_chain", details)
     shape, out = (_without_ones(tape.values[i].shape) for i in (x, group.output))
-    if any(a.op.kind == "index" and not (a.op.rule == "reshape" and shape == out) for a in members):
+    picks = [a for a in members if a.op.kind == "index" and not (a.op.rule == "reshape" and shape == out)]
+    if picks == members[-1:] and picks[0].op.rule == "join":
+        return Rule("chain_join", details | {"parts": sum(i in from_x for i in picks[0].inputs)})
+    if picks:
         return Rule("chain_index", details)
     if len(meets) > 1:
         return Rule("several", details)
