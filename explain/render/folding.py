@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from itertools import pairwise
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import groupby, pairwise
+from operator import itemgetter
+from typing import TypeVar
 
 from sympy import Expr
 
@@ -11,6 +13,7 @@ from explain.calculus.symbols import Entry, Index
 from explain.derivation.model import Derivation, Fold, Row, Step
 from explain.derivation.repeat import base_name, folds
 
+T = TypeVar("T")
 LONG_RUN = 5
 """Step numbers that follow each other are written as a range if there are more than so many."""
 MOST_NAMES, FIRST_NAMES = 8, 3
@@ -72,20 +75,24 @@ def factor(f: Fold, d: Derivation) -> Expr | None:
 
 
 def ranges(numbers: Sequence[int], left_out: frozenset[int] = frozenset()) -> list[str]:
-    """Numbers as texts: long runs of neighbours as ``3–20``, what is ``left_out`` between others as ``…``."""
-    found: list[str] = []
+    """Numbers as texts: long runs of neighbours as ``3–20``, several that are ``left_out`` between others as ``…``."""
+    found: list[tuple[bool, str]] = []
     k = 0
     while k < len(numbers):
         end = k
         while end + 1 < len(numbers) and numbers[end + 1] == numbers[end] + 1:
             end += 1
         if end - k >= LONG_RUN:
-            found.append(f"{numbers[k]}–{numbers[end]}")
+            found.append((False, f"{numbers[k]}–{numbers[end]}"))
             k = end + 1
             continue
-        if numbers[k] not in left_out:
-            found.append(str(numbers[k]))
-        elif found[-1:] != ["…"]:
-            found.append("…")
+        found.append((numbers[k] in left_out, str(numbers[k])))
         k += 1
-    return found
+    return [text for run in elided(found, itemgetter(0)) for _, text in run or [(True, "…")]]
+
+
+def elided(parts: Iterable[T], is_left_out: Callable[[T], bool]) -> Iterator[list[T]]:
+    """The parts in runs, an empty one for several in a row that are left out. A single one takes no more room than dots."""
+    for left_out, run in groupby(parts, is_left_out):
+        together = list(run)
+        yield [] if left_out and len(together) > 1 else together

@@ -241,9 +241,10 @@ def _together(g: Gradient, d: Derivation, t: Typesetter) -> View:
         lines.append(sent(s, d, t))
         parts = [other for other in chain if other.input == s.input and other.contracted is not None]
         if len(parts) > 1 and s is parts[-1]:
-            terms = ["" if p.number in hidden else arrival(p, d, t, s.contracted.letters) for p in parts]
-            total = " + ".join(term or t.more for k, term in enumerate(terms) if term or terms[k - 1])
-            lines.append(t.equation([t.entry(f"bar({s.input})", s.contracted.letters), total]))
+            runs = folding.elided(parts, lambda p: p.number in hidden)
+            letters = s.contracted.letters
+            total = " + ".join([text for run in runs for text in [arrival(p, d, t, letters) for p in run] or [t.more]])
+            lines.append(t.equation([t.entry(f"bar({s.input})", letters), total]))
             adding.append({"to": t.name(s.input), "steps": folding.ranges([p.number for p in parts], hidden)})
     return {
         "wrt": t.name(g.wrt),
