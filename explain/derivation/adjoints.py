@@ -14,7 +14,7 @@ import numpy as np
 from explain.derivation import check
 from explain.derivation.check import FORMULA
 from explain.derivation.model import Check
-from explain.derivation.plan import TANGENT, PlannedStep
+from explain.derivation.plan import TANGENT, PlannedStep, together
 from explain.derivation.pullback import pull_back
 from explain.derivation.values import dtype_of
 from explain.derivation.witnesses import Witnesses, in_dtype
@@ -28,11 +28,8 @@ def of_steps(witnesses: Witnesses, sent: Sequence[Sent]) -> list[Check]:
     """The check of each step of the plan. ``sent``: what arrived at its output and what it sent to its input."""
     steps = witnesses.plan.steps
     found = [_not_checked(witnesses, planned) for planned in steps]
-    together: dict[PlannedStep, list[int]] = {}
-    for k, planned in enumerate(steps):
-        if found[k] is None:
-            together.setdefault(planned.like or planned, []).append(k)
-    for first, places in together.items():
+    checked = [k for k, c in enumerate(found) if c is None]
+    for first, places in together(steps, checked).items():
         pairs = [_pair(witnesses, steps[k], sent[k]) for k in places]
         gaps = _gaps(witnesses, first, [steps[k] for k in places], pairs)
         for k, pair, gap in zip(places, pairs, gaps, strict=True):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from explain.derivation.plan import PlannedStep
+from explain.derivation.plan import PlannedStep, together
 from explain.derivation.witnesses import Witnesses
 
 LITTLE = 16
@@ -16,11 +16,8 @@ def matrices(witnesses: Witnesses) -> list[np.ndarray | None]:
     one that is large, a single number, or without a formula."""
     steps = witnesses.plan.steps
     found: list[np.ndarray | None] = [None] * len(steps)
-    together: dict[PlannedStep, list[int]] = {}
-    for k, planned in enumerate(steps):
-        if 1 < max(_sides(witnesses, planned)) <= LITTLE:
-            together.setdefault(planned.like or planned, []).append(k)
-    for first, places in together.items():
+    little = [k for k, planned in enumerate(steps) if 1 < max(_sides(witnesses, planned)) <= LITTLE]
+    for first, places in together(steps, little).items():
         link = first.link.like or first.link
         if link.jacobian is None:
             continue

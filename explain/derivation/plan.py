@@ -5,7 +5,7 @@ Two programs with the same operations, shapes and names share one plan: a second
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass, replace
 from functools import cached_property, partial
 from typing import Any
@@ -72,6 +72,14 @@ class PlannedStep(Lazily):
         """Whether a name stands in its formulas."""
         shown = (self.formula, self.jacobian, self.product, self.contracted)
         return any(f is not None and f.e.has(TensorName(name)) for f in shown)
+
+
+def together(steps: Sequence[PlannedStep], places: Iterable[int]) -> dict[PlannedStep, list[int]]:
+    """Some places in a row of steps, by the first step that does what those at them do."""
+    found: dict[PlannedStep, list[int]] = {}
+    for k in places:
+        found.setdefault(steps[k].like or steps[k], []).append(k)
+    return found
 
 
 @dataclass(frozen=True, eq=False)

@@ -21,6 +21,7 @@ from explain.derivation.plan import _Planner
 from explain.derivation.program import run_program
 from explain.derivation.symbolic import Deriver
 from explain.ops.registry import REGISTRY
+from tests.loops import SEQUENCE
 
 LOOP = """import torch
 x = torch.tensor([1.0, 2.0], requires_grad=True)
@@ -35,15 +36,6 @@ W = torch.tensor([[0.5, -0.2], [0.1, 0.3]], requires_grad=True)
 h = torch.tensor([1.0, -1.0])
 for t in range({turns}):
     h = torch.tanh(W @ h)
-(h**2).sum().backward()
-"""
-SEQUENCE = """import torch
-torch.manual_seed(0)
-U = torch.randn(3, 2, requires_grad=True)
-X = torch.randn({turns}, 2)
-h = torch.zeros(3)
-for t in range({turns}):
-    h = torch.tanh(0.5 * h + U @ X[t])
 (h**2).sum().backward()
 """
 LOSSES = """import torch

@@ -9,6 +9,7 @@ import pytest
 from explain.derivation.model import Run
 from explain.derivation.program import run_program
 from explain.render.folding import ranges
+from tests.loops import SEQUENCE
 
 DECAY = """import torch
 x = torch.tensor([1., 2.], requires_grad=True)
@@ -21,15 +22,6 @@ loss.backward()
 """
 
 
-BY_TURNS = """import torch
-torch.manual_seed(0)
-U = torch.randn(3, 2, requires_grad=True)
-X = torch.randn({turns}, 2)
-h = torch.zeros(3)
-for t in range({turns}):
-    h = torch.tanh(0.5 * h + U @ X[t])
-h.sum().backward()
-"""
 ONE_AFTER_ANOTHER = """import torch
 torch.manual_seed(0)
 w = torch.randn(3, requires_grad=True)
@@ -87,7 +79,7 @@ def test_a_page_is_as_long_as_its_distinct_steps(format: str) -> None:
     assert long < 1.1 * short  # smaller numbers take more digits
 
 
-@pytest.mark.parametrize("program", [BY_TURNS, ONE_AFTER_ANOTHER, LOOPS_IN_LOOPS, BATCHES, INNER_STEPS, MASKS])
+@pytest.mark.parametrize("program", [SEQUENCE, ONE_AFTER_ANOTHER, LOOPS_IN_LOOPS, BATCHES, INNER_STEPS, MASKS])
 def test_loops_of_many_kinds_are_as_long_as_their_distinct_steps(program: str) -> None:
     runs = [run_program(program.format(turns=turns), name="loop.py") for turns in (20, 60)]
     assert all(run.ok for run in runs)
@@ -152,6 +144,22 @@ def test_what_is_left_out_shows() -> None:
     assert ranges([1, 2, 3, 4, 5, 6, 9]) == ["1–6", "9"]
     text = decay(40).render("text")
     assert "c̄ᵢ = c̄ᵢ|h + … + c̄ᵢ|h⁽¹⁾" in text and "steps 3, …, 81 add" in " ".join(text.split())
+
+
+def test_a_single_contribution_that_is_left_out_is_named() -> None:
+    assert ranges([1, 2, 4, 7], frozenset({2})) == ["1", "2", "4", "7"]
+    assert ranges([3, 5, 8], frozenset({5, 8})) == ["3", "…"]
+    program = """import torch
+x = torch.tensor([1.0, 2.0], requires_grad=True)
+h, sums = x, []
+for t in range(4):
+    h = torch.sin(h)
+    sums.append(h @ h)
+torch.stack(sums).sum().backward()
+"""
+    text = " ".join(run_program(program, name="list.py").render("text").split())
+    assert "h⁽³⁾ is used in several places: the contributions of steps 4, 6 add." in text
+    assert "h̄⁽³⁾ᵢ = h̄⁽³⁾ᵢ|u₁ + h̄⁽³⁾ᵢ|h" in text
 
 
 def test_the_table_of_calls_has_the_order_of_the_answers() -> None:
